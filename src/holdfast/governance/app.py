@@ -16,7 +16,7 @@ from holdfast.gateway.sessions import LocalSessions, RemoteSessions
 from holdfast.gateway.settings import GatewaySettings
 from holdfast.governance.actions import routes_of
 from holdfast.governance.budgets import actions as budget_actions
-from holdfast.governance.budgets.alerts.telling import Teller, Way
+from holdfast.governance.budgets.alerts.telling import Teller
 from holdfast.governance.budgets.alerts.watch import AlertWatch
 from holdfast.governance.budgets.counting import SpendCount
 from holdfast.governance.budgets.desk import DOMAIN as REQUESTS
@@ -24,6 +24,11 @@ from holdfast.governance.budgets.desk import BudgetDesk
 from holdfast.governance.budgets.payer import PayerAsked
 from holdfast.governance.budgets.service import Budgets
 from holdfast.governance.directory.service import Directory
+from holdfast.governance.inbox import desk as inbox_desk
+from holdfast.governance.inbox.assembly import inbox_of
+from holdfast.governance.inbox.desk import InboxDesk
+from holdfast.governance.inbox.succession import Succession
+from holdfast.governance.inbox.watch import InboxWatch
 from holdfast.governance.keys import routes as key_routes
 from holdfast.governance.keys.service import GatewayKeys
 from holdfast.governance.ledger import routes as ledger_routes
@@ -38,6 +43,7 @@ from holdfast.governance.ledger.hub_sessions import SessionSweep
 from holdfast.governance.ledger.imports.service import Importer
 from holdfast.governance.ledger.service import Ledger
 from holdfast.governance.ledger.used import UsedModels
+from holdfast.governance.messages.outbox import Way
 from holdfast.governance.operations.admission import RuleAdmission
 from holdfast.governance.operations.rules import StartBook
 from holdfast.governance.organisation import routes as organisation_routes
@@ -132,6 +138,12 @@ class Governance:
         self.workflows.launch_check = self.plan.launch_check
         self.workflows.production_check = self.plan.production_check
         self._plan_watch = PlanWatch(self.plan)
+        self.inbox = inbox_of(
+            self.store, self.organisation, self.directory, self.workflows, self.plan, self.budgets.definitions, clock.wall_ms,
+            ways or (),
+        )  # fmt: skip
+        self.plan.before_compute = Succession(self.workflows, self.directory, self.inbox).settle
+        self._inbox_watch = InboxWatch(self.inbox, self.plan.tenants)
         self.rules = StartBook(self.workflows, self.plan, self.budgets, self.changes.age_s)
         admission = RuleAdmission(self.rules)
         router = MemoryRouter(gateway.upstreams, self.organisation.resolve, clock.wall_ms, admission.stopped)
@@ -171,14 +183,15 @@ class Governance:
             await self.budgets.refresh()
             for domain, refresh in (
                 ("organisation", self.organisation.refresh),
-                ("directory", self.directory.refresh),
+                ("directory", self._directory_changed),
                 ("workflows", self.workflows.refresh),
                 ("keys", self.keys.refresh),
                 ("prices", self.prices.refresh),
                 ("budgets", self.budgets.refresh),
                 ("routing", self.routing.refresh),
                 ("outcomes", self.routing.refresh),
-                ("rollout", self.plan.refresh),
+                ("rollout", self._plan_changed),
+                ("inbox", self._inbox_watch.wake),
             ):
                 self.changes.follow(domain, refresh)
             await self.changes.start()
@@ -201,11 +214,21 @@ class Governance:
             await self.plan.refresh()
             self._plan_watch.start()
             running.push_async_callback(self._plan_watch.stop)
+            self._inbox_watch.start()
+            running.push_async_callback(self._inbox_watch.stop)
             await self.routing.start()
             running.push_async_callback(self.routing.stop)
             await self.gateway.start()
             running.push_async_callback(self.gateway.stop)
             self._running = running.pop_all()
+
+    async def _directory_changed(self) -> None:
+        await self.directory.refresh()
+        await self._plan_watch.wake()  # somebody may have left
+
+    async def _plan_changed(self) -> None:
+        await self.plan.refresh()
+        await self._inbox_watch.wake()
 
     def _reading(self, engine: Engine | None, listen: Callable[[], asyncio.Event] | None) -> list[asyncio.Task[None]]:
         """Those who read the log."""
@@ -236,6 +259,7 @@ class Governance:
             *routes_of(ROUTING, ROUTING_ACTIONS, self.routing),
             *routes_of(plan_desk.ROOT, plan_desk.ACTIONS, self.plan),
             *routes_of(workflow_actions.ROOT, workflow_actions.ACTIONS, self.workflow_desk),
+            *routes_of(inbox_desk.ROOT, inbox_desk.ACTIONS, InboxDesk(self.inbox, self.workflows)),
             *routes_of(budget_actions.ROOT, budget_actions.ACTIONS, self.budget_desk),
         ]
 

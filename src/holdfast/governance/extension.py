@@ -16,12 +16,13 @@ from holdfast.governance.budgets import commands as budget_commands
 from holdfast.governance.budgets.alerts.settings import ways_of
 from holdfast.governance.budgets.braked_agents import BrakedAgents
 from holdfast.governance.command import gateway
+from holdfast.governance.inbox.commands import InboxCommands
 from holdfast.governance.keys import commands as key_commands
 from holdfast.governance.ledger import commands as ledger_commands
 from holdfast.governance.ledger.bills import commands as bill_commands
 from holdfast.governance.ledger.hub_sessions import HubRuns
 from holdfast.governance.model_list import models
-from holdfast.governance.opening import bills_of, budget_desk, ledger_desk, workflow_desk
+from holdfast.governance.opening import bills_of, budget_desk, inbox_desk, ledger_desk, workflow_desk
 from holdfast.governance.opening import plan as opened_plan
 from holdfast.governance.operations.rules import LateRules
 from holdfast.governance.organisation import commands as organisation_commands
@@ -66,6 +67,7 @@ class GovernanceExtension(Extension):
         return {
             "budget": budget_commands.group(budget_desk),
             "gateway": gateway,
+            "inbox": InboxCommands(inbox_desk).group(),
             "keys": key_commands.app,
             "ledger": ledger,
             "models": models,

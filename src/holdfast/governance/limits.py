@@ -236,3 +236,14 @@ WORKFLOW_RUN_TOOLS = 100  # different tools of one run that are named
 WORKFLOW_RUN_FAN = 8  # runs whose events are read at the same time
 IDEA_ANSWER_MS = 180 * 86_400_000  # for which what a person answered of an idea is believed
 IDEAS = 2_000  # of one tenant
+
+# the inbox
+INBOX_EVERY_S = 60.0  # between two computations of what people have to do
+INBOX_SOURCE_S = 20.0  # one source, before it counts as one that cannot say anything
+INBOX_CONDITIONS = 5_000  # of one source and tenant
+INBOX_SHOWN = 20  # items that a person is shown at once, unless they ask for more; others are counted
+INBOX_SHOWN_MOST = 200  # at once
+INBOX_HISTORY_ROWS = 500  # closed items in one answer
+INBOX_HANDLED = 5_000  # closed items by which handling times are measured
+INBOX_DIGEST_ROWS = 10  # items that one digest names; others are counted
+INBOX_DIGEST_HOUR = 7  # of the organisation's day, from which on a digest is told

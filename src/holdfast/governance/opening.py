@@ -8,6 +8,10 @@ from collections.abc import AsyncIterator, Callable
 from holdfast.governance.budgets.counting import SpendCount
 from holdfast.governance.budgets.desk import BudgetDesk
 from holdfast.governance.budgets.service import Budgets
+from holdfast.governance.directory.service import Directory
+from holdfast.governance.inbox.assembly import inbox_of
+from holdfast.governance.inbox.desk import InboxDesk
+from holdfast.governance.inbox.succession import Succession
 from holdfast.governance.keys.service import GatewayKeys
 from holdfast.governance.ledger.bills.month_charges import MonthCharges
 from holdfast.governance.ledger.bills.service import Bills
@@ -33,23 +37,22 @@ async def ledger_desk(store: Store, now_ms: Callable[[], int]) -> LedgerDesk:
 
 async def budget_desk(store: Store, now_ms: Callable[[], int]) -> BudgetDesk:
     """The budgets of a store."""
-    prices, organisation = await _prices(store, now_ms), Organisation(store, now_ms)
+    organisation = Organisation(store, now_ms)
     await organisation.refresh()
+    return BudgetDesk(await _budgets(store, organisation, now_ms), organisation)
+
+
+async def _budgets(store: Store, organisation: Organisation, now_ms: Callable[[], int]) -> Budgets:
     count, clock = SpendCount(organisation, now_ms), Clock()
-    ledger = Ledger(store, prices, organisation, clock, watch=count)
+    ledger = Ledger(store, await _prices(store, now_ms), organisation, clock, watch=count)
     budgets = Budgets(store, ledger, organisation, clock, count)
     await budgets.refresh()
-    return BudgetDesk(budgets, organisation)
+    return budgets
 
 
 async def plan(store: Store, now_ms: Callable[[], int]) -> Rollout:
     """The plan of a store."""
-    organisation = Organisation(store, now_ms)
-    await organisation.refresh()
-    workflows = Workflows(store, organisation, now_ms)
-    await workflows.refresh()
-    found = Rollout(store, organisation, workflows, EvidenceReader(store, {}), now_ms)
-    await found.refresh()
+    found, _ = await _plan_and_inbox(store, now_ms)
     return found
 
 
@@ -68,6 +71,24 @@ async def workflow_desk(store: Store, now_ms: Callable[[], int]) -> WorkflowDesk
     return WorkflowDesk(
         WorkflowSources(store, workflows, organisation, keys, prices, budgets, importer, outcomes, now_ms)
     )
+
+
+async def inbox_desk(store: Store, now_ms: Callable[[], int]) -> InboxDesk:
+    """The inbox of a store. Who is to be told of what a command finds is told by the server that has the ways."""
+    _, desk = await _plan_and_inbox(store, now_ms)
+    return desk
+
+
+async def _plan_and_inbox(store: Store, now_ms: Callable[[], int]) -> tuple[Rollout, InboxDesk]:
+    organisation, directory = Organisation(store, now_ms), Directory(store, now_ms)
+    workflows = Workflows(store, organisation, now_ms)
+    found = Rollout(store, organisation, workflows, EvidenceReader(store, {}), now_ms)
+    for one in (organisation, directory, workflows, found):
+        await one.refresh()
+    budgets = await _budgets(store, organisation, now_ms)
+    inbox = inbox_of(store, organisation, directory, workflows, found, budgets.definitions, now_ms)
+    found.before_compute = Succession(workflows, directory, inbox).settle
+    return found, InboxDesk(inbox, workflows)
 
 
 async def _prices(store: Store, now_ms: Callable[[], int]) -> Prices:

@@ -6,7 +6,7 @@ import asyncio
 import datetime
 import secrets
 import zoneinfo
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -42,8 +42,16 @@ ORGANISATION: Final = ""
 """The workflow of a gate that is the organisation's."""
 
 
+BeforeCompute = Callable[[str], Awaitable[None]]
+"""What is done for a tenant before its plan is computed."""
+
+
 class Rollout:
     """The plan of a store.
+
+    Attributes:
+        before_compute: awaited before anything is computed: a deputy stands in for an owner who left before a gate sees that
+            the owner is gone.
 
     Args:
         database: the store.
@@ -64,6 +72,7 @@ class Rollout:
         self._now_ms = now_ms
         self._contents = store.PlanContents({}, {}, {})
         self._refreshing = asyncio.Lock()
+        self.before_compute: BeforeCompute = _nothing_first
 
     async def refresh(self) -> None:
         """Read again what is on record. Raises ``store.unavailable``."""
@@ -169,6 +178,7 @@ class Rollout:
         Raises:
             Unavailable: of the store.
         """
+        await self.before_compute(tenant)
         names = [one.workflow for one in self.workflows(tenant)] if workflow is None else [workflow] if workflow else []
         made = 0
         for late in (False, True):  # whether a stage may follow depends on verdicts of other gates
@@ -324,3 +334,7 @@ def gate_of(name: str) -> Gate:
     if gate is None:
         raise Refused("gate.not_found", f"gate {name!r:.20}: {', '.join(BY_NAME)}")
     return gate
+
+
+async def _nothing_first(tenant: str) -> None:
+    """Nothing."""
