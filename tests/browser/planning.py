@@ -2,8 +2,8 @@
 
     python -m tests.browser.planning FOLDER     # writes it into an empty folder, serves it, prints the console's address
 
-What stands in it that a page must show: a workflow that may go on, one whose owner left three days ago and that begins
-nothing new, one that is only observed though a gate fails, one that was never launched, one that does more than its stage; a
+What stands in it that a page must show: a workflow that may go on, one whose owner and deputy left days ago and that
+begins nothing new, one that is only observed though a gate fails, one that was never launched, one that does more than its stage; a
 waiver that holds, one that is over while its gate still fails, one that was taken back.
 """
 
@@ -20,8 +20,17 @@ from holdfast.governance.directory.model import Person
 from holdfast.governance.directory.service import Directory
 from holdfast.governance.rollout.evidence import EvidenceReader
 from holdfast.governance.rollout.service import Rollout
-from holdfast.governance.workflows.model import ManifestModel, ManifestTool, ToolEffect, WorkflowManifest
+from holdfast.governance.workflows.intake import Intake
+from holdfast.governance.workflows.model import (
+    DataSource,
+    ManifestModel,
+    ManifestTool,
+    OwnerHours,
+    ToolEffect,
+    WorkflowManifest,
+)
 from holdfast.governance.workflows.service import Workflows
+from holdfast.governance.workflows.triage import Condition, ConditionAnswer, TriageRequest
 from holdfast.testing import FakeClock
 from tests.browser.budgeting import GovernedCompany, GovernedSite, controlled_company
 
@@ -33,7 +42,8 @@ PEOPLE: Final = {
 }  # fmt: skip
 MANIFESTS: Final[tuple[dict[str, Any], ...]] = (
     {"workflow": "answer-mail", "unit": "service", "owner": "ann", "deputy": "bob", "stage": "pilot", "usage": "seated",
-     "agents": ("mailer",), "tools": (ManifestTool("crm.read", "read"), ManifestTool("mail.send", "write", "100 a day"))},
+     "agents": ("mailer",), "tools": (ManifestTool("crm.read", "read"), ManifestTool("mail.send", "write", "100 a day")),
+     "data": (DataSource("crm", "personal"),)},
     {"workflow": "triage", "unit": "service", "owner": "ann", "deputy": "gus", "stage": "pilot", "usage": "headless",
      "agents": ("sorter",), "tools": (ManifestTool("tickets.label", "write"),)},
     {"workflow": "offers", "unit": "sales", "owner": "cat", "deputy": "dan", "stage": "pilot", "usage": "seated",
@@ -59,7 +69,7 @@ class PlannedCompany(GovernedCompany):
     async def further(self) -> None:
         """See ``Company``."""
         await super().further()
-        past = FakeClock(self.clock.wall_ms() - 45 * DAY_S * 1_000)
+        past = FakeClock(self.clock.wall_ms() - 38 * DAY_S * 1_000)
         store, organisation = self.governance.store, self.governance.organisation
         self.people = Directory(store, past.wall_ms)
         self.workflows = Workflows(store, organisation, past.wall_ms)
@@ -69,15 +79,34 @@ class PlannedCompany(GovernedCompany):
             await one.refresh()
         await self._begin()
         await self._weeks()
+        await self._ideas()
         for one in (self.governance.directory, self.governance.workflows, self.governance.plan):
             await one.refresh()
+
+    async def _ideas(self) -> None:
+        intake = Intake(self.governance.store, self.workflows, self.past.wall_ms)
+        made = await intake.add(
+            "contract-check", "Find unusual clauses in supplier contracts", by="user:dan", tenant=TENANT
+        )
+        answers: dict[Condition, ConditionAnswer] = {
+            "technical_users": "no", "trained_model": "yes", "verifiable_output": "yes", "one_context": "yes",
+        }  # fmt: skip
+        request = TriageRequest(answers=answers, risk="limited", data="confidential", low_usd="20000", high_usd="60000")
+        await intake.answer(made.id, request, by="user:dan", tenant=TENANT)
+        await intake.add("travel-desk", "Book trips", by="user:eve", tenant=TENANT)
 
     async def _begin(self) -> None:
         """Manifests are applied, and launched without asking at any door: the plan came later."""
         for tool, effect in CLASSES.items():
             await self.workflows.set_tool(TENANT, tool, effect, by="user:root")
         for facts in MANIFESTS:
-            named = {"sponsor": "pia", "payer": "fin", "models": (ManifestModel("gpt-5-mini"),), **facts}
+            named = {
+                "sponsor": "pia",
+                "payer": "fin",
+                "models": (ManifestModel("gpt-5-mini"),),
+                "hours": OwnerHours(0.25),
+                **facts,
+            }
             name = str(facts["workflow"])
             await self.workflows.apply(WorkflowManifest(**named), by=f"user:{facts['owner']}", tenant=TENANT)
             if name in STATES:
@@ -103,9 +132,9 @@ class PlannedCompany(GovernedCompany):
         await self.plan.compute(TENANT)
         self._pass(3)
         await self._waive("6.a", "literature", 14, "eve looks for a deputy")
-        await self._waive("4.a", "answer-mail", 20, "the bill of the first month is not there yet")
-        await self.plan.end_waiver(TENANT, self.plan.waivers(TENANT)[-1].id, "user:risk")
-        for _ in range(5):
+        back = await self._waive("4.a", "answer-mail", 20, "the bill of the first month is not there yet")
+        await self.plan.end_waiver(TENANT, back, "user:risk")
+        for _ in range(4):
             self._pass(7)
             await self._bring()
             for person in ("ann", "bob", "cat", "dan"):
@@ -115,20 +144,21 @@ class PlannedCompany(GovernedCompany):
         self._pass(2)
         for name in ENFORCED:
             await self.workflows.set_mode(TENANT, name, "enforce", by="user:root", reason="agreed with the owners")
-        await self._bring(left=("cat",))
+        await self._bring(left=("cat", "dan"))
         await self.plan.compute(TENANT)
         self.past.advance((self.clock.wall_ms() - self.past.wall_ms()) / 1_000)
-        await self._bring(left=("cat",))
+        await self._bring(left=("cat", "dan"))
         await self.plan.compute(TENANT)
 
     def _pass(self, days: int) -> None:
         self.past.advance(days * DAY_S)
 
-    async def _waive(self, gate: str, workflow: str, days: int, reason: str) -> None:
+    async def _waive(self, gate: str, workflow: str, days: int, reason: str) -> str:
         until_ms = self.past.wall_ms() + days * DAY_S * 1_000
-        await self.plan.waive(
+        given = await self.plan.waive(
             TENANT, gate, workflow, by="user:risk", reason=reason, until_ms=until_ms, may_waive=True
-        )  # fmt: skip
+        )
+        return given.id
 
     async def _bring(self, left: tuple[str, ...] = ()) -> None:
         """The directory speaks."""

@@ -5,6 +5,8 @@ import "./plan.css";
 
 import type { Route } from "../route.js";
 import { GridPage } from "./grid.js";
+import { InboxPage } from "./inbox.js";
+import { InventoryPage } from "./inventory.js";
 import { MondayPage } from "./monday.js";
 import { OrganisationGatePage } from "./organisation-gate.js";
 import { WaiversPage } from "./waivers.js";
@@ -15,6 +17,8 @@ export default function PlanPages({ route: { id, name, query } }: { route: Route
     case "workflow": return <WorkflowPage key={name} workflow={name} query={query} />;
     case "gate": return <OrganisationGatePage key={name} gate={name} />;
     case "grid": return <GridPage />;
+    case "inbox": return <InboxPage query={query} />;
+    case "inventory": return <InventoryPage />;
     case "waivers": return <WaiversPage />;
     default: return <MondayPage />;
   }

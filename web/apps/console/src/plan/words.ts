@@ -96,3 +96,12 @@ export const ofWords = (workflow: string): string => workflow || "the organisati
 export const sentenceOf = (text: string): string => ended(text.charAt(0).toUpperCase() + text.slice(1));
 /** A sentence of the server's, with its full stop. */
 export const ended = (text: string): string => (text ? `${text.replace(/\.$/, "")}.` : "");
+
+/** Where what an item of the inbox is about stands: its link names a page, its kind the gate. */
+export function inboxAddress({ link, kind, workflow }: { link: string; kind: string; workflow: string }): string {
+  const gate = /^(?:gate|alarm):(.+)$/.exec(kind)?.[1] ?? "";
+  if (gate) return gateAddress(gate, workflow);
+  if (workflow && (!link || link.startsWith("/console/workflows/"))) return workflowAddress(workflow);
+  const page = link.replace(/^\/console\/?#?\/?/, "").split("/")[0] ?? "";
+  return ["inventory", "waivers", "incidents", "grid", "inbox"].includes(page) ? planAddress(page) : page === "budgets" ? "#/budgets" : planAddress();
+}

@@ -7,13 +7,13 @@ import { useConsole } from "../console.js";
 import { Answered, useAnswer } from "../governance/answer.js";
 import { routeOf } from "../governance/api.js";
 import { quoted } from "../governance/frame.js";
-import type { GateFlip, MondayFacts, PlanStatus, WorkflowPlan } from "./api.js";
+import type { MondayFacts, PlanStatus, WorkflowPlan } from "./api.js";
 import { DoorRow } from "./doors.js";
-import { Calm, PlanFrame, PlanPart } from "./frame.js";
+import { PlanFrame, PlanPart } from "./frame.js";
 import { GateList } from "./gate-list.js";
-import { VerdictBadge } from "./verdict.js";
+import { dayWords, doorShown, ended, several, spanWords, whoWords } from "./words.js";
 import { CostPerAccepted } from "./workflow-cost.js";
-import { dayWords, doorShown, ended, several, spanWords, whoWords, workflowAddress } from "./words.js";
+import { Blast, Changed, People, useWorkflow } from "./workflow-facts.js";
 
 export function WorkflowPage({ workflow, query }: { workflow: string; query: URLSearchParams }) {
   const operator = useConsole();
@@ -29,6 +29,8 @@ export function WorkflowPage({ workflow, query }: { workflow: string; query: URL
 
 function WorkflowOf({ found, plan, gate, changed }: { found: PlanStatus; plan: WorkflowPlan; gate: string; changed: () => void }) {
   const { zone, as_of_ms: now, gates } = found;
+  const shown = useWorkflow(plan.workflow);
+  const monday = useAnswer<MondayFacts>(routeOf("plan/monday"));
   const running = plan.doors.find(({ door }) => door === "R");
   const ahead = plan.doors.find(({ door }) => door === plan.next_door);
   const stands = plan.state !== "registered" && running?.shut_by.length ? "fail" : ahead ? doorShown(ahead) : "unknown";
@@ -38,10 +40,11 @@ function WorkflowOf({ found, plan, gate, changed }: { found: PlanStatus; plan: W
       <p class="the-sentence" data-stands={stands}>{ended(plan.sentence)}</p>
       <p class="standing"><span class="chip-word">{plan.state}</span><span class="chip-word">{plan.stage ? `stage ${plan.stage}` : "no stage declared"}</span><span class="chip-word" data-mode={plan.mode}>{plan.mode === "enforce" ? "enforced" : "observed: nothing is stopped"}</span></p>
       <DoorRow plan={plan} facts={gates} />
-      <PlanPart title="On its way"><Way plan={plan} steps={found.steps} zone={zone} now={now} /></PlanPart>
+      <PlanPart title="On its way"><Way plan={plan} steps={found.steps} zone={zone} now={now} /><Answered answer={shown} rows={1}>{(facts) => <People plan={plan} shown={facts} zone={zone} now={now} />}</Answered></PlanPart>
       <PlanPart title="Gates" count={gateCounts(plan)}><GateList plan={plan} facts={gates} zone={zone} now={now} open={gate} changed={changed} /></PlanPart>
       <CostPerAccepted workflow={plan.workflow} />
-      <ChangedSince workflow={plan.workflow} />
+      <Answered answer={shown}>{(facts) => <Blast blast={facts.blast} />}</Answered>
+      <Answered answer={monday}>{({ flips }) => <Changed workflow={plan.workflow} flips={flips.filter((flip) => flip.workflow === plan.workflow)} zone={zone} />}</Answered>
     </>
   );
 }
@@ -53,7 +56,7 @@ function gateCounts({ gates }: WorkflowPlan): string {
 }
 
 /** At which step, since when, with whom, and when it may be through: from what happened before, or unknown. */
-function Way({ plan: { progress: { step, since_ms, days, holder, expected_ms }, next_door, owner, deputy, sponsor, payer }, steps, zone, now }: { plan: WorkflowPlan; steps: PlanStatus["steps"]; zone: string; now: number }) {
+function Way({ plan: { progress: { step, since_ms, days, holder, expected_ms }, next_door }, steps, zone, now }: { plan: WorkflowPlan; steps: PlanStatus["steps"]; zone: string; now: number }) {
   const title = steps.find((each) => each.step === step)?.title;
   const person = (name: string) => (name ? <b>{whoWords(name)}</b> : <span class="unknown">nobody</span>);
   return (
@@ -62,25 +65,6 @@ function Way({ plan: { progress: { step, since_ms, days, holder, expected_ms }, 
       {step > 0 && <div><dt>in it</dt><dd>{since_ms ? <b>{days < 1 ? "less than a day" : several(days, "day")}</b> : <span class="unknown">unknown since when</span>}</dd></div>}
       {step > 0 && <div><dt>with</dt><dd>{person(holder)}</dd></div>}
       {step > 0 && <div><dt>expected</dt><dd>{expected_ms === null ? <span class="unknown" title="a gate in its way was passed fewer than three times here">unknown</span> : <b title={expected_ms > now ? `in ${spanWords(expected_ms - now)}` : undefined}>{dayWords(zone, expected_ms)}</b>}</dd></div>}
-      <div><dt>owner</dt><dd>{person(owner)}</dd></div>
-      <div><dt>deputy</dt><dd>{person(deputy)}</dd></div>
-      <div><dt>sponsor</dt><dd>{person(sponsor)}</dd></div>
-      <div><dt>payer</dt><dd>{person(payer)}</dd></div>
     </dl>
   );
-}
-
-/** What flipped of it within a week. */
-function ChangedSince({ workflow }: { workflow: string }) {
-  const monday = useAnswer<MondayFacts>(routeOf("plan/monday"));
-  return (
-    <PlanPart title="What changed since last week">
-      <Answered answer={monday}>{({ flips, zone }) => <Changes flips={flips.filter((flip) => flip.workflow === workflow)} zone={zone} />}</Answered>
-    </PlanPart>
-  );
-}
-
-function Changes({ flips, zone }: { flips: readonly GateFlip[]; zone: string }) {
-  if (!flips.length) return <Calm>No gate of it says anything else than a week ago.</Calm>;
-  return <ul class="flips">{flips.map(({ gate, title, workflow, before, after, at_ms, reason }) => <li key={gate}><span class="flip"><VerdictBadge shown={before} /><span aria-label="then">→</span><VerdictBadge shown={after} /></span><span><a href={workflowAddress(workflow, gate)}>{gate} {title}</a>: {ended(reason)} <small>{dayWords(zone, at_ms)}</small></span></li>)}</ul>;
 }
