@@ -155,10 +155,10 @@ class PlannedCompany(GovernedCompany):
 
     async def _waive(self, gate: str, workflow: str, days: int, reason: str) -> str:
         until_ms = self.past.wall_ms() + days * DAY_S * 1_000
-        given = await self.plan.waive(
+        waiver = await self.plan.waive(
             TENANT, gate, workflow, by="user:risk", reason=reason, until_ms=until_ms, may_waive=True
         )
-        return given.id
+        return waiver.id
 
     async def _bring(self, left: tuple[str, ...] = ()) -> None:
         """The directory speaks."""

@@ -18,6 +18,11 @@ from holdfast.governance.ledger.bills.service import Bills
 from holdfast.governance.ledger.desk import LedgerDesk
 from holdfast.governance.ledger.imports.service import Importer
 from holdfast.governance.ledger.service import Ledger
+from holdfast.governance.operations.desk import OperationsDesk
+from holdfast.governance.operations.moves import WorkflowMoves
+from holdfast.governance.operations.port import NoGates
+from holdfast.governance.operations.rules import StartBook
+from holdfast.governance.operations.service import Operations
 from holdfast.governance.organisation.service import Organisation
 from holdfast.governance.outcomes.service import OutcomeService
 from holdfast.governance.pricing.service import Prices
@@ -71,6 +76,17 @@ async def workflow_desk(store: Store, now_ms: Callable[[], int]) -> WorkflowDesk
     return WorkflowDesk(
         WorkflowSources(store, workflows, organisation, keys, prices, budgets, importer, outcomes, now_ms)
     )
+
+
+async def operations_desk(store: Store, now_ms: Callable[[], int]) -> OperationsDesk:
+    """The stops and incidents of a store: whoever has its sessions carries them out."""
+    organisation = Organisation(store, now_ms)
+    await organisation.refresh()
+    workflows, keys = Workflows(store, organisation, now_ms), GatewayKeys(store, organisation, now_ms)
+    await workflows.refresh()
+    await keys.refresh()
+    operations = Operations(store, now_ms, StartBook(workflows, NoGates(), None, lambda: 0.0))
+    return OperationsDesk(operations, WorkflowMoves(operations, workflows, keys))
 
 
 async def inbox_desk(store: Store, now_ms: Callable[[], int]) -> InboxDesk:
