@@ -141,6 +141,8 @@ class PlannedCompany(GovernedCompany):
                 await self.people.sign_in(TENANT, person, self.past.wall_ms())
             await self.plan.compute(TENANT)
         await self._waive("4.b", "offers", 12, "the budget of the new year is signed on the tenth")
+        tried = {**MANIFESTS[1], "models": (ManifestModel("gpt-5-nano"),), "sponsor": "pia", "payer": "fin"}
+        await self.workflows.apply(WorkflowManifest(**tried), by="user:ann", tenant=TENANT, reason="it is cheaper")
         self._pass(2)
         for name in ENFORCED:
             await self.workflows.set_mode(TENANT, name, "enforce", by="user:root", reason="agreed with the owners")

@@ -9,17 +9,19 @@ import { planAddress } from "./words.js";
 export const PLAN_PAGES = [["", "Monday"], ["grid", "Grid"], ["inbox", "Inbox"], ["inventory", "Inventory"], ["incidents", "Incidents and stops"], ["waivers", "Waivers"]] as const;
 
 /** What every page of the plan has above what it shows. `page` is "" on Monday. */
-export function PlanFrame({ page, title, question, command, controls, children }: {
+export function PlanFrame({ page, title, question, command, controls, wide = false, children }: {
   page: string;
   title: ComponentChildren;
   /** What somebody opens it for. */
   question: ComponentChildren;
   command: string;
   controls?: ComponentChildren;
+  /** Is printed on its side. */
+  wide?: boolean;
   children: ComponentChildren;
 }) {
   return (
-    <section class="money-page plan-page">
+    <section class={wide ? "money-page plan-page on-its-side" : "money-page plan-page"}>
       <nav class="panes rooms" aria-label="Pages of the plan">{PLAN_PAGES.map(([name, words]) => (
         <a key={name} href={planAddress(name)} aria-current={page === name ? "page" : undefined}>{words}</a>
       ))}</nav>

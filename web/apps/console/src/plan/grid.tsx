@@ -17,7 +17,7 @@ export function GridPage() {
   const status = useAnswer<PlanStatus>(routeOf("plan"));
   const zone = status.data?.zone ?? "";
   return (
-    <PlanFrame page="grid" title="Grid" command="holdfast plan status" question={<>Where is each workflow in the eleven steps?{status.data ? <> <b>{dayWords(zone, status.data.as_of_ms)}</b>, {zone}; profile {status.data.profile.base}, version {status.data.profile.version}.</> : null}</>}>
+    <PlanFrame page="grid" wide title="Grid" command="holdfast plan status" question={<>Where is each workflow in the eleven steps?{status.data ? <> <b>{dayWords(zone, status.data.as_of_ms)}</b>, {zone}; profile {status.data.profile.base}, version {status.data.profile.version}.</> : null}</>}>
       <Answered answer={status} rows={8}>{(found) => <GridOf found={found} />}</Answered>
     </PlanFrame>
   );

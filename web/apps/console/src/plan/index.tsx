@@ -7,6 +7,7 @@ import type { Route } from "../route.js";
 import { GridPage } from "./grid.js";
 import { InboxPage } from "./inbox.js";
 import { InventoryPage } from "./inventory.js";
+import { IncidentsPage } from "./incidents.js";
 import { MondayPage } from "./monday.js";
 import { OrganisationGatePage } from "./organisation-gate.js";
 import { WaiversPage } from "./waivers.js";
@@ -19,6 +20,7 @@ export default function PlanPages({ route: { id, name, query } }: { route: Route
     case "grid": return <GridPage />;
     case "inbox": return <InboxPage query={query} />;
     case "inventory": return <InventoryPage />;
+    case "incidents": return <IncidentsPage />;
     case "waivers": return <WaiversPage />;
     default: return <MondayPage />;
   }

@@ -9,6 +9,7 @@ import { dayAfter } from "../governance/period.js";
 import { type Column, DataTable } from "../governance/table.js";
 import type { GateFlip, MondayFacts, NextAction, Standing } from "./api.js";
 import { Calm, PlanFrame, PlanPart } from "./frame.js";
+import { IncidentLines } from "./incidents.js";
 import { spendByWorkflow, type WorkflowSpend } from "./spend.js";
 import { VerdictBadge } from "./verdict.js";
 import { HoldingWaivers, PastWaivers } from "./waiver-lists.js";
@@ -41,6 +42,7 @@ function MondayOf({ found }: { found: MondayFacts }) {
         ); })}</ul>
       </PlanPart>
       <Flips flips={found.flips} zone={zone} since={found.since_ms} now={now} />
+      <IncidentLines zone={zone} since={found.since_ms} />
       <PastWaivers lines={found.past} zone={zone} />
       <TopSpend />
       <HoldingWaivers lines={found.waived} zone={zone} />

@@ -11,6 +11,8 @@ import type { MondayFacts, PlanStatus, WorkflowPlan } from "./api.js";
 import { DoorRow } from "./doors.js";
 import { PlanFrame, PlanPart } from "./frame.js";
 import { GateList } from "./gate-list.js";
+import { StopBanner, StopButton, useStops } from "./stop.js";
+import { Versions } from "./versions.js";
 import { dayWords, doorShown, ended, several, spanWords, whoWords } from "./words.js";
 import { CostPerAccepted } from "./workflow-cost.js";
 import { Blast, Changed, People, useWorkflow } from "./workflow-facts.js";
@@ -30,6 +32,7 @@ export function WorkflowPage({ workflow, query }: { workflow: string; query: URL
 function WorkflowOf({ found, plan, gate, changed }: { found: PlanStatus; plan: WorkflowPlan; gate: string; changed: () => void }) {
   const { zone, as_of_ms: now, gates } = found;
   const shown = useWorkflow(plan.workflow);
+  const stops = useStops();
   const monday = useAnswer<MondayFacts>(routeOf("plan/monday"));
   const running = plan.doors.find(({ door }) => door === "R");
   const ahead = plan.doors.find(({ door }) => door === plan.next_door);
@@ -37,14 +40,17 @@ function WorkflowOf({ found, plan, gate, changed }: { found: PlanStatus; plan: W
   useEffect(() => { if (gate) document.getElementById(`gate-${gate}`)?.scrollIntoView({ block: "start" }); }, [gate]);
   return (
     <>
+      {stops.data && <StopBanner stops={stops.data.stops} workflow={plan.workflow} zone={zone} changed={stops.refresh} />}
       <p class="the-sentence" data-stands={stands}>{ended(plan.sentence)}</p>
       <p class="standing"><span class="chip-word">{plan.state}</span><span class="chip-word">{plan.stage ? `stage ${plan.stage}` : "no stage declared"}</span><span class="chip-word" data-mode={plan.mode}>{plan.mode === "enforce" ? "enforced" : "observed: nothing is stopped"}</span></p>
+      <StopButton workflow={plan.workflow} changed={stops.refresh} />
       <DoorRow plan={plan} facts={gates} />
       <PlanPart title="On its way"><Way plan={plan} steps={found.steps} zone={zone} now={now} /><Answered answer={shown} rows={1}>{(facts) => <People plan={plan} shown={facts} zone={zone} now={now} />}</Answered></PlanPart>
       <PlanPart title="Gates" count={gateCounts(plan)}><GateList plan={plan} facts={gates} zone={zone} now={now} open={gate} changed={changed} /></PlanPart>
       <CostPerAccepted workflow={plan.workflow} />
       <Answered answer={shown}>{(facts) => <Blast blast={facts.blast} />}</Answered>
       <Answered answer={monday}>{({ flips }) => <Changed workflow={plan.workflow} flips={flips.filter((flip) => flip.workflow === plan.workflow)} zone={zone} />}</Answered>
+      {shown.data && <Versions workflow={plan.workflow} current={shown.data.workflow.version} zone={zone} changed={() => { shown.refresh(); changed(); }} />}
     </>
   );
 }
