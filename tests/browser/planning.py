@@ -18,8 +18,10 @@ from typing import Any, Final
 
 from holdfast.governance.directory.model import Person
 from holdfast.governance.directory.service import Directory
+from holdfast.governance.organisation.service import Organisation
 from holdfast.governance.rollout.evidence import EvidenceReader
 from holdfast.governance.rollout.service import Rollout
+from holdfast.governance.store.store import Store
 from holdfast.governance.workflows.intake import Intake
 from holdfast.governance.workflows.model import (
     DataSource,
@@ -66,25 +68,30 @@ ENFORCED: Final = ("answer-mail", "offers")
 class PlannedCompany(GovernedCompany):
     """Writes; what was spent is that of ``GovernedCompany``."""
 
-    async def further(self) -> None:
-        """See ``Company``."""
-        await super().further()
+    async def write(self) -> None:
+        """See ``Company``. The plan is written by a clock of its own, while nobody else computes it."""
+        await super().write()
         past = FakeClock(self.clock.wall_ms() - 38 * DAY_S * 1_000)
-        store, organisation = self.governance.store, self.governance.organisation
+        store = await Store.open(str(self.folder / "holdfast-governance.db"), past.wall_ms)
+        try:
+            await self._plan(store, past)
+        finally:
+            await store.close()
+
+    async def _plan(self, store: Store, past: FakeClock) -> None:
+        organisation = Organisation(store, past.wall_ms)
         self.people = Directory(store, past.wall_ms)
         self.workflows = Workflows(store, organisation, past.wall_ms)
         self.plan = Rollout(store, organisation, self.workflows, EvidenceReader(store, {}), past.wall_ms)
-        self.past = past
-        for one in (self.people, self.workflows, self.plan):
+        self.past, self.store = past, store
+        for one in (organisation, self.people, self.workflows, self.plan):
             await one.refresh()
         await self._begin()
         await self._weeks()
         await self._ideas()
-        for one in (self.governance.directory, self.governance.workflows, self.governance.plan):
-            await one.refresh()
 
     async def _ideas(self) -> None:
-        intake = Intake(self.governance.store, self.workflows, self.past.wall_ms)
+        intake = Intake(self.store, self.workflows, self.past.wall_ms)
         made = await intake.add(
             "contract-check", "Find unusual clauses in supplier contracts", by="user:dan", tenant=TENANT
         )

@@ -180,8 +180,8 @@ async def test_a_stop_says_how_many_it_ends_asks_for_a_reason_and_is_lifted(
 ) -> None:
     async with Client(company.server, company.token("user:ann")) as client:
         for name in ("mail-1", "mail-2"):
-            async with client.session(name).live() as live:
-                await live.send("Answer this, please.", agent="mailer")
+            session = await client.create(name)
+            await session.send("Answer this, please.", agent="mailer")
     await opened(console, "plan/workflow/answer-mail")
     await console.click(".stop-row .stop")
     says = await console.until("document.querySelector('.consequence p')?.innerText")

@@ -67,7 +67,7 @@ function Incidents({ zone }: { zone: string }) {
     answer.refresh();
     return <>Incident <code>{incident.id}</code> is over: {incident.sessions} sessions, {incident.people} people, {incident.outputs} runs touched.</>;
   }} /> : null);
-  return <Answered answer={answer}>{({ incidents }) => <DataTable label="Incidents" columns={columns} rows={incidents} file="incidents" keyOf={({ id }) => id} below={below} empty="No incident is on record. Every stop makes one; by hand: holdfast incidents record" />}</Answered>;
+  return <Answered answer={answer}>{({ incidents }) => <DataTable label="Incidents" columns={columns} rows={incidents} file="incidents" keyOf={({ id }) => id} below={below} empty="No incident is on record. Every stop makes one; by hand: holdfast incidents add" />}</Answered>;
 }
 
 /** For Monday: what is stopped, and what went wrong within a week. */

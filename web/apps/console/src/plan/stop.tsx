@@ -51,15 +51,9 @@ function receiptWords({ running, queued, waiting, forced, left, sessions, people
   return `${found} ${end}`;
 }
 
-export function StopButton({ workflow, changed }: { workflow: string; changed: () => void }) {
-  const operator = useConsole();
-  const [asking, setAsking] = useState(false);
-  if (!operator.may("control")) return <Needs right="control" roles="operator" to="stop it" />;
-  if (!asking) return <p class="row stop-row"><Button icon="stop" label="stop this workflow …" kind="danger" class="stop" onClick={() => setAsking(true)} /></p>;
-  return <StopForm workflow={workflow} changed={changed} cancel={() => setAsking(false)} />;
-}
+export const StopButton = ({ ask }: { ask: () => void }) => (useConsole().may("control") ? <Button icon="stop" label="stop this workflow …" kind="danger" class="stop" onClick={ask} /> : <small>Whoever has the right <code>control</code> may stop it.</small>);
 
-function StopForm({ workflow, changed, cancel }: { workflow: string; changed: () => void; cancel: () => void }) {
+export function StopForm({ workflow, changed, cancel }: { workflow: string; changed: () => void; cancel: () => void }) {
   const operator = useConsole();
   const preview = useAnswer<StopPreview>(stopRoute("preview", [["scope", "workflow"], ["subject", workflow]]));
   return (

@@ -1,7 +1,7 @@
 // Owns one workflow's page: may it go on and who must do what by when; then its doors, its gates with their evidence, what it costs, and where it is on its way.
 
 import { Button } from "holdfast-look";
-import { useEffect } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 
 import { useConsole } from "../console.js";
 import { Answered, useAnswer } from "../governance/answer.js";
@@ -11,7 +11,7 @@ import type { MondayFacts, PlanStatus, WorkflowPlan } from "./api.js";
 import { DoorRow } from "./doors.js";
 import { PlanFrame, PlanPart } from "./frame.js";
 import { GateList } from "./gate-list.js";
-import { StopBanner, StopButton, useStops } from "./stop.js";
+import { StopBanner, StopButton, StopForm, useStops } from "./stop.js";
 import { Versions } from "./versions.js";
 import { dayWords, doorShown, ended, several, spanWords, whoWords } from "./words.js";
 import { CostPerAccepted } from "./workflow-cost.js";
@@ -32,6 +32,7 @@ export function WorkflowPage({ workflow, query }: { workflow: string; query: URL
 function WorkflowOf({ found, plan, gate, changed }: { found: PlanStatus; plan: WorkflowPlan; gate: string; changed: () => void }) {
   const { zone, as_of_ms: now, gates } = found;
   const shown = useWorkflow(plan.workflow);
+  const [stopping, setStopping] = useState(false);
   const stops = useStops();
   const monday = useAnswer<MondayFacts>(routeOf("plan/monday"));
   const running = plan.doors.find(({ door }) => door === "R");
@@ -42,8 +43,8 @@ function WorkflowOf({ found, plan, gate, changed }: { found: PlanStatus; plan: W
     <>
       {stops.data && <StopBanner stops={stops.data.stops} workflow={plan.workflow} zone={zone} changed={stops.refresh} />}
       <p class="the-sentence" data-stands={stands}>{ended(plan.sentence)}</p>
-      <p class="standing"><span class="chip-word">{plan.state}</span><span class="chip-word">{plan.stage ? `stage ${plan.stage}` : "no stage declared"}</span><span class="chip-word" data-mode={plan.mode}>{plan.mode === "enforce" ? "enforced" : "observed: nothing is stopped"}</span></p>
-      <StopButton workflow={plan.workflow} changed={stops.refresh} />
+      <p class="standing"><span class="chip-word">{plan.state}</span><span class="chip-word">{plan.stage ? `stage ${plan.stage}` : "no stage declared"}</span><span class="chip-word" data-mode={plan.mode}>{plan.mode === "enforce" ? "enforced" : "observed: nothing is stopped"}</span>{!stopping && <span class="stop-row"><StopButton ask={() => setStopping(true)} /></span>}</p>
+      {stopping && <StopForm workflow={plan.workflow} changed={stops.refresh} cancel={() => setStopping(false)} />}
       <DoorRow plan={plan} facts={gates} />
       <PlanPart title="On its way"><Way plan={plan} steps={found.steps} zone={zone} now={now} /><Answered answer={shown} rows={1}>{(facts) => <People plan={plan} shown={facts} zone={zone} now={now} />}</Answered></PlanPart>
       <PlanPart title="Gates" count={gateCounts(plan)}><GateList plan={plan} facts={gates} zone={zone} now={now} open={gate} changed={changed} /></PlanPart>
