@@ -265,8 +265,9 @@ class Capacity:
         return seated or (self._pause is None and self._used[False] < self.streams - self.reserved)
 
     def take(self, asker: SlotAsker) -> Slot | None:
-        """A slot at once; None when there is none for the asker, or others wait for theirs already."""
-        if self._lines[asker.seated].count or not self._has_room(asker.seated):
+        """A slot at once; None when there is none for the asker. It passes nobody: while others of its kind wait, there is
+        none."""
+        if not self._has_room(asker.seated):
             return None
         self._used[asker.seated] += 1
         return Slot(self, asker.seated)

@@ -60,6 +60,9 @@ from holdfast.governance.routing.service import Routing
 from holdfast.governance.store import pairing
 from holdfast.governance.store.changes import Changes
 from holdfast.governance.store.store import Store
+from holdfast.governance.upstream_desk import ACTIONS as UPSTREAM_ACTIONS
+from holdfast.governance.upstream_desk import ROOT as UPSTREAMS
+from holdfast.governance.upstream_desk import UpstreamDesk
 from holdfast.governance.workflows.journal import RunJournal
 from holdfast.governance.workflows.service import Workflows
 
@@ -101,6 +104,7 @@ class Governance:
         people: People | None = None,
     ) -> None:  # fmt: skip
         self.clock = clock
+        self._operator_tenant = operator_tenant
         self.store = Store(url, clock.wall_ms)
         self.changes = Changes(self.store)
         self.organisation = Organisation(self.store, clock.wall_ms)
@@ -226,6 +230,7 @@ class Governance:
             *bill_routes.routes(self.bills),
             *routes_of(OUTCOMES, OUTCOME_ACTIONS, self.outcomes),
             *routes_of(ROUTING, ROUTING_ACTIONS, self.routing),
+            *routes_of(UPSTREAMS, UPSTREAM_ACTIONS, UpstreamDesk(self.gateway.load, self._operator_tenant)),
             *routes_of(plan_desk.ROOT, plan_desk.ACTIONS, self.plan),
             *routes_of(budget_actions.ROOT, budget_actions.ACTIONS, self.budget_desk),
         ]

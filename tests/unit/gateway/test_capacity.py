@@ -223,6 +223,7 @@ def test_whatever_happens_slots_are_neither_lost_nor_made(
             check(capacities, had, waiters)
         for capacity in capacities:
             capacity.resume()
+        collect(waiters, had)
         while had:
             had.pop()[0].release()
             collect(waiters, had)

@@ -206,12 +206,12 @@ async def test_programs_leave_room_for_people_at_the_door_and_in_memory(monkeypa
     monkeypatch.setattr(limits, "GATEWAY_CALLS", 3)
     monkeypatch.setattr(limits, "HEADLESS_CALLS", 2)
     calls = RunningCalls()
-    with calls.one("a"), calls.one("b"):
-        with pytest.raises(Exception, match="as many calls"), calls.one("c"):
+    with calls.one(Caller("a")), calls.one(Caller("b")):
+        with pytest.raises(Exception, match="as many calls"), calls.one(Caller("c")):
             pass
-        with calls.one("c", seated=True):
+        with calls.one(Caller("c"), seated=True):
             pass
-    with calls.one("a", seated=True), calls.one("b"), calls.one("c"):
+    with calls.one(Caller("a"), seated=True), calls.one(Caller("b")), calls.one(Caller("c")):
         pass
     monkeypatch.setattr(limits, "GATEWAY_BODIES_BYTES", 30)
     monkeypatch.setattr(limits, "HEADLESS_BODIES_BYTES", 20)
