@@ -9,7 +9,7 @@ from typing import Any
 from conformance.planting import replace
 
 from holdfast.gateway import capacity, person, sessions
-from holdfast.gateway.capacity import Capacity, Slot, SlotAsker, Waiter
+from holdfast.gateway.capacity import Capacity, SlotAsker, UpstreamSlot, Waiter
 from holdfast.gateway.exchange import UpstreamExchange
 from holdfast.gateway.port import Opening
 from holdfast.governance import labels
@@ -28,6 +28,16 @@ TREE = "tests/unit/governance/organisation/test_model.py"
 def nothing_kept() -> None:
     def has_room(self: Any, seated: bool) -> bool:
         return not self.closed and self.in_use < self.streams and (seated or self._pause is None)
+
+    replace(Capacity, "_has_room", has_room)
+
+
+@mutant("GATE-9", "people who are served use up what is kept for the next", CAPACITY)
+def used_up() -> None:
+    def has_room(self: Any, seated: bool) -> bool:
+        if self.closed or self.in_use >= self.streams:
+            return False
+        return seated or (self._pause is None and self._used[False] < self.streams - self.reserved)
 
     replace(Capacity, "_has_room", has_room)
 
@@ -72,14 +82,14 @@ def lost_slot() -> None:
 
 @mutant("GATE-9", "a slot is given back twice", CAPACITY)
 def twice_free() -> None:
-    replace(Slot, "release", lambda self: self._capacity.regain(self._seated))
+    replace(UpstreamSlot, "release", lambda self: self._capacity.regain(self._seated))
 
 
 @mutant("GATE-9", "who waits has its money reserved already", KINDS)
 def money_first() -> None:
     real = UpstreamExchange._wait
 
-    async def wait(self: Any, busy: list[Any]) -> Slot | None:
+    async def wait(self: Any, busy: list[Any]) -> UpstreamSlot | None:
         (state, theirs), call = busy[0], self._call
         await self._meter.open(Opening(f"{call.id}.1", call, 1, state.upstream.name, "", theirs, call.at_ms))
         return await real(self, busy)
@@ -130,4 +140,4 @@ def people_unseen() -> None:
 
 @mutant("RUN-7", "programs take the slots for people", WORKERS)
 def no_slots_for_people() -> None:
-    replace(ConnectedWorker, "takes", lambda self, seated: self.has_free_slot and not self._held[seated])
+    replace(ConnectedWorker, "takes", lambda self, seated: self.has_free_slot and not self._on_hold[seated])
