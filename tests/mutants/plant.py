@@ -347,6 +347,7 @@ for _domain in (
     "adapters",
     "budget_desk",
     "budgets",
+    "capacity",
     "extensions",
     "feed",
     "frontends",

@@ -76,6 +76,9 @@ from holdfast.governance.routing.service import Routing
 from holdfast.governance.store import pairing
 from holdfast.governance.store.changes import Changes
 from holdfast.governance.store.store import Store
+from holdfast.governance.upstream_desk import ACTIONS as UPSTREAM_ACTIONS
+from holdfast.governance.upstream_desk import ROOT as UPSTREAMS
+from holdfast.governance.upstream_desk import UpstreamDesk
 from holdfast.governance.workflows import actions as workflow_actions
 from holdfast.governance.workflows.desk import WorkflowDesk
 from holdfast.governance.workflows.journal import RunJournal
@@ -123,6 +126,7 @@ class Governance:
         hub: Hub | None = None,
     ) -> None:  # fmt: skip
         self.clock = clock
+        self._operator_tenant = operator_tenant
         self.store = Store(url, clock.wall_ms)
         self.changes = Changes(self.store)
         self.organisation = Organisation(self.store, clock.wall_ms)
@@ -284,6 +288,7 @@ class Governance:
             *routes_of(OUTCOMES, OUTCOME_ACTIONS, self.outcomes),
             *routes_of(OPERATIONS, OPERATION_ACTIONS, self.operations_desk),
             *routes_of(ROUTING, ROUTING_ACTIONS, self.routing),
+            *routes_of(UPSTREAMS, UPSTREAM_ACTIONS, UpstreamDesk(self.gateway.load, self._operator_tenant)),
             *routes_of(plan_desk.ROOT, plan_desk.ACTIONS, self.plan),
             *routes_of(workflow_actions.ROOT, workflow_actions.ACTIONS, self.workflow_desk),
             *routes_of(inbox_desk.ROOT, inbox_desk.ACTIONS, InboxDesk(self.inbox, self.workflows)),
