@@ -32,6 +32,7 @@ from holdfast.governance.pricing import commands as price_commands
 from holdfast.governance.rollout.commands import PlanCommands
 from holdfast.governance.routing import commands as routing_commands
 from holdfast.governance.settings import GovernanceSettings
+from holdfast.governance.verifier import commands as verify_commands
 
 
 class GovernanceExtension(Extension):
@@ -58,6 +59,7 @@ class GovernanceExtension(Extension):
         ledger = ledger_commands.group(ledger_desk)
         bill_commands.add_to(ledger, bills_of)
         PlanCommands(opened_plan).add_to(first_look.app)
+        verify_commands.add_to(first_look.app)
         return {
             "budget": budget_commands.group(budget_desk),
             "gateway": gateway,

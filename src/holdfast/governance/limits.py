@@ -200,6 +200,7 @@ PLAN_AGAIN_MS = 6 * 3_600_000  # a verdict that is as it was is put on record ag
 PLAN_WORKFLOWS = 2_000  # of one tenant
 PLAN_HISTORY_ROWS = 500  # verdicts of one gate in one answer
 PLAN_KEEP_MS = 400 * 86_400_000  # verdicts are kept
+PLAN_FILE_BYTES = 256 << 20  # a plan as a file, for whoever verifies it
 
 # the directory
 DIRECTORY_PEOPLE = 200_000  # of one tenant, and as many groups
