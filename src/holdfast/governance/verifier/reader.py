@@ -94,8 +94,10 @@ async def opened(address: str) -> AsyncIterator[PlanRows]:
             session = await engine.connect()
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             raise Unavailable("store.unavailable", f"cannot open the store: {type(error).__name__}") from None
-        async with session:
+        try:
             yield PostgresRows(session)
+        finally:
+            await session.close()
     finally:
         await engine.dispose()
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from holdfast.governance.verifier.canonical import HASHED
-from holdfast.governance.verifier.documents import Remark, Row, StatedPlan, StatedVerdict, StatedWaiver, against, unsure
+from holdfast.governance.verifier.documents import Remark, Row, StatedPlan, StatedVerdict, StatedWaiver, against
 from holdfast.governance.verifier.reader import NEWEST, PlanRows, stated_profiles, stated_verdicts, stated_waivers
 from holdfast.governance.verifier.rerun import SLACK_MS
 from holdfast.governance.verifier.rules.judgement import whole
@@ -76,18 +76,19 @@ async def steps_fit(store: PlanRows, verdict: StatedVerdict) -> list[Remark]:
     rows = verdict.rows("workflow")
     if not rows:
         return []
-    facts = await store.rows(STEPS, {"tenant": verdict.tenant, "workflow": verdict.workflow, "at_ms": verdict.as_of_ms})
-    last = {str(step["what"]): step for step in facts}
+    params = {"tenant": verdict.tenant, "workflow": verdict.workflow, "at_ms": verdict.as_of_ms + SLACK_MS}
+    steps = await store.rows(STEPS, params)
     found = []
     for name in WATCHED:
-        step = last.get(name)
-        if step is not None and name in rows[0] and str(rows[0][name] or "") != str(step["after"]):
-            word = unsure if verdict.as_of_ms - whole(step["at_ms"]) < SLACK_MS else against
-            found.append(
-                word(
-                    f"changed: {name} was {rows[0][name]!s:.80}, and the last step on record made it {step['after']!s:.80}"
-                )
-            )
+        own = [step for step in steps if step["what"] == name]
+        last_ms = max(
+            (whole(step["at_ms"]) for step in own if verdict.as_of_ms - whole(step["at_ms"]) >= SLACK_MS), default=0
+        )
+        allowed = {str(step["after"]) for step in own if whole(step["at_ms"]) >= last_ms}
+        is_now = str(rows[0].get(name) or "")
+        if own and name in rows[0] and is_now not in allowed:
+            last = str(own[-1]["after"])
+            found.append(against(f"changed: {name} was {is_now:.80}, and the last step on record made it {last:.80}"))
     return found
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, NamedTuple
 from holdfast.governance.verifier.documents import Remark, Row, StatedAnswer, StatedVerdict, against, note, unsure
 from holdfast.governance.verifier.published import published_text
 from holdfast.governance.verifier.reader import PlanRows, answer
-from holdfast.governance.verifier.rules.judgement import whole
+from holdfast.governance.verifier.rules.judgement import Judgement, whole
 
 SLACK_MS: Final = 5_000
 """A row that says it was written so shortly before the verdict may have been committed just after it."""
@@ -199,9 +199,13 @@ def _by_key(how: Rereading, rows: Sequence[Row]) -> dict[tuple[str, ...], Row]:
     return {tuple(str(row.get(name)) for name in how.key): row for row in rows}
 
 
-def moved_on(verdict: StatedVerdict, queries: Sequence[str], found: str | None) -> Remark:
-    """What is said of a verdict whose rows were overtaken: that it is the same still, or that nobody can tell from here."""
+def moved_on(verdict: StatedVerdict, queries: Sequence[str], found: Judgement | None) -> Remark:
+    """What is said of a verdict whose rows were overtaken: that it is the same still, that it stands while its source is down,
+    or that nobody can tell from here."""
     names = ", ".join(queries)
-    if found == verdict.verdict:
+    if found is not None and found.verdict == verdict.verdict:
         return note(f"the store has moved on ({names}), and says the same")
-    return unsure(f"the store has moved on since ({names}), and says {found or 'nothing'} now: compute the plan again")
+    if found is not None and found.cause == "stale":
+        return note(f"the store has moved on ({names}), and its source is down: it stands")
+    says = found.verdict if found is not None else "nothing"
+    return unsure(f"the store has moved on since ({names}), and says {says} now: compute the plan again")

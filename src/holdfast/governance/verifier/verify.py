@@ -152,7 +152,7 @@ async def _with_store(
                 moved.append(answer.query)
     if moved:
         again = content.judged(verdict, {**{one.query: one.rows for one in verdict.answers}, **now}, now_ms)
-        found.append(rerun.moved_on(verdict, moved, again.verdict if again is not None else None))
+        found.append(rerun.moved_on(verdict, moved, again))
     return found
 
 
@@ -197,12 +197,12 @@ def _dependent(plan: StatedPlan, remarks: dict[str, list[Remark]]) -> None:
         for row in verdict.rows("passed"):
             gate = str(row.get("gate"))
             other = by_place.get((gate, verdict.workflow)) or by_place.get((gate, ""))
-            if other is None or row.get("waived"):
+            if other is None or row.get("waived") or (other.status is not None and other.status.standing):
                 continue
             own = remarks[_subject(verdict)]
             if worst([one.outcome for one in remarks[_subject(other)]]) == "disagree":
                 own.append(unsure(f"it depends on {gate}, which is not as it says"))
-            elif other.computed_ms <= verdict.as_of_ms and other.verdict != row.get("verdict"):
+            elif other.computed_ms < verdict.as_of_ms and other.verdict != row.get("verdict"):
                 own.append(against(f"it reads {gate} as {row.get('verdict')!s:.20}, and that says {other.verdict}"))
 
 
