@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from sqlalchemy import text
 
+from holdfast.governance.directory.model import Person
 from holdfast.governance.rollout.bundle import bundle
 from holdfast.governance.store.tables.workflows import workflow_runs
 from holdfast.governance.verifier.canonical import evidence_hash, rows_hash, verdict_id
@@ -105,3 +106,16 @@ def said_of(found: Verification, subject: str) -> Mapping[str, str]:
     """Outcome and reason of the lines about a subject."""
     line = next(one for one in found.lines if one.subject.startswith(subject))
     return {"outcome": line.outcome, "reason": line.reason}
+
+
+async def disagrees(auditor: Auditor, plan: Plan, subject: str, *, store: bool = False) -> str:
+    """Why the verifier disagrees about a subject."""
+    found = said_of(await (auditor.beside(plan) if store else auditor.alone(plan)), subject)
+    assert found["outcome"] == "disagree", found
+    return found["reason"]
+
+
+async def red(auditor: Auditor) -> Plan:
+    """A plan in which the owner has left."""
+    await auditor.company.people(Person("ann", unit="sales", active=False), Person("bob", unit="sales"))
+    return await auditor.exported()
