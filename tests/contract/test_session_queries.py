@@ -156,3 +156,35 @@ async def test_read_marks_never_move_back(engine: Engine) -> None:
     assert [row.read for row in (await engine.list("acme", user="ada", limit=9)).rows] == [7]
     assert [row.read for row in (await engine.list("acme", user="bob", limit=9)).rows] == [0]
     assert [row.read for row in (await engine.list("acme", limit=9)).rows] == [0]
+
+
+async def test_sessions_with_a_run_that_has_not_ended_are_found_by_name_and_no_others(engine: Engine) -> None:
+    cards: dict[str, dict[str, Any]] = {
+        "a": {"queued": 1}, "b": {"running": 2, "run": "running"}, "c": {"run": "completed"}, "d": {"waiting": 11},
+        "e": {"last": {"actor": "user:ann", "text": '"queued":1 \\"running":2'}, "run": "queued"},
+    }  # fmt: skip
+    for name, card in reversed(cards.items()):
+        await engine.create(Key("acme", name), "i1", 1, Index(queued=("writer",), card=card))
+    await engine.create(Key("globex", "a"), "i1", 1, Index(card={"queued": 1}))
+    await engine.create(Key("acme", "gone"), "i1", 1, Index(card={"queued": 1}))
+    await engine.delete(Key("acme", "gone"), "i1", 2, Index())
+    found = await engine.live("acme")
+    assert [head.key.session for head in found.heads] == ["a", "b", "d"] and found.after is None
+    assert [head.index.card for head in found.heads] == [cards[name] for name in "abd"]
+    assert [head.key.session for head in (await engine.live("acme", after="a")).heads] == ["b", "d"]
+    await add(engine, Key("acme", "b"), 0, 1, index=Index(card={"run": "completed"}))
+    assert [head.key.session for head in (await engine.live("acme")).heads] == ["a", "d"]
+
+
+async def test_live_sessions_come_a_batch_at_a_time(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "LIST_SCAN", 2)
+    for n in range(5):
+        await engine.create(Key("acme", f"s{n}"), "i1", 1, Index(card={"running": 1}))
+    names, after = [], ""
+    while True:
+        found = await engine.live("acme", after=after)
+        names += [head.key.session for head in found.heads]
+        if found.after is None:
+            break
+        after = found.after
+    assert names == [f"s{n}" for n in range(5)]

@@ -26,12 +26,14 @@ from holdfast.engines.port import (
     Index,
     Key,
     ListedSession,
+    LiveSessions,
     LogAppend,
     Notice,
     Queue,
     SessionPage,
 )
 from holdfast.engines.rules import (
+    LIVE,
     check_consecutive,
     check_cover,
     check_life,
@@ -274,6 +276,13 @@ class MemoryEngine:
         """See ``Engine.queued``; the first batch holds all."""
         heads = [s.head for s in self._sessions_named(tenant, names) if agent in s.head.index.queued]
         return Queue([head.key for head in sorted(heads, key=_place)])
+
+    async def live(self, tenant: str, *, after: str = "") -> LiveSessions:
+        """See ``Engine.live``; the first batch holds all."""
+        heads = [
+            s.head for s in self._sessions_named(tenant, None) if not s.head.deleted and s.head.key.session > after
+        ]
+        return LiveSessions([head for head in heads if any(name in head.index.card for name in LIVE)])
 
     async def mark_read(self, key: Key, incarnation: str, user: str, seq: int) -> None:
         """See ``Engine.mark_read``."""

@@ -29,7 +29,7 @@ class Index(msgspec.Struct, frozen=True):
 
     Attributes:
         due_ms: earliest wall time (Unix ms) at which the session needs attention, or None.
-        queued: agents with a run waiting for a worker.
+        queued: agents with a run waiting for a worker, and those among them for whose run a person waits, marked.
         participants: user ids whose list shows the session.
         title: shown in lists.
         card: small JSON object for lists: state of the newest run, what waits for a person, last words.
@@ -141,6 +141,13 @@ class Queue(NamedTuple):
     after: int | None = None
 
 
+class LiveSessions(NamedTuple):
+    """Sessions in which a run has not ended, by name; ``after`` is where the next batch begins, or None."""
+
+    heads: Sequence[Head]
+    after: str | None = None
+
+
 class Capabilities(NamedTuple):
     """What an engine promises. ``durability``: ``memory`` | ``power_cut``; ``multi_process`` writing."""
 
@@ -220,6 +227,11 @@ class Engine(Protocol):
         self, tenant: str, agent: str, *, names: Sequence[str] | None = None, after: int | None = None
     ) -> Queue:
         """Sessions with a run of that agent waiting for a worker, a batch at a time; ``after`` is that of the batch before."""
+
+    async def live(self, tenant: str, *, after: str = "") -> LiveSessions:
+        """Sessions whose card counts a run that is queued, running or waiting, a batch at a time; ``after`` is that of the
+        batch before. What it looks at grows with those and not with all that ever were; a session may be among them that
+        has none."""
 
     async def mark_read(self, key: Key, incarnation: str, user: str, seq: int) -> None:
         """Remember how far a user has read in this life (never moves back). May be written lazily."""

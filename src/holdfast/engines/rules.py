@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from holdfast.engines.port import Head, Index, Key, LogAppend
 from holdfast.errors import Refused
 from holdfast.protocol.frames import Frame
+
+LIVE: Final = ("queued", "running", "waiting")
+"""What a card counts of a session in which a run has not ended."""
 
 
 def check_present(key: Key, incarnation: str | None, deleted: bool | None, expected: str | None = None) -> None:

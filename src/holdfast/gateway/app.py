@@ -14,12 +14,30 @@ from starlette.types import Receive, Scope, Send
 from holdfast.errors import HoldfastError, Refused, Unavailable
 from holdfast.gateway.agent_models import AGENT, AgentModels
 from holdfast.gateway.answers import Answers, CallerAnswer
+from holdfast.gateway.bodies import Bodies
+from holdfast.gateway.capacity import UpstreamLoad
 from holdfast.gateway.exchange import UpstreamExchange
 from holdfast.gateway.fingerprint import fingerprint
 from holdfast.gateway.incoming import Incoming
 from holdfast.gateway.model_runs import ModelRuns
 from holdfast.gateway.models import entry, listing, may_ask
-from holdfast.gateway.port import BrakeNews, Caller, Keys, Meter, ModelCall, Route, Router, Served, Stranger, ignore
+from holdfast.gateway.person import signed_in
+from holdfast.gateway.port import (
+    OPEN,
+    Admission,
+    BrakeNews,
+    Caller,
+    Halted,
+    Keys,
+    Meter,
+    ModelCall,
+    People,
+    Route,
+    Router,
+    Served,
+    Stranger,
+    ignore,
+)
 from holdfast.gateway.relay import CallerStalled
 from holdfast.gateway.route_events import RouteEvents
 from holdfast.gateway.running import RunningCall, RunningCalls
@@ -31,7 +49,7 @@ from holdfast.gateway.upstreams import Upstreams
 from holdfast.gateway.websockets import drop_connection, refuse_websocket
 from holdfast.gateway.wires import MODELS, WIRES, GatewayWire, dialect_of, unmetered
 from holdfast.protocol import limits
-from holdfast.protocol.bounds import too_large
+from holdfast.session.labels import is_seated
 from holdfast.visible import logger
 
 log = logger("holdfast.gateway")
@@ -48,6 +66,8 @@ class Gateway:
         monotonic: seconds that only grow, for health and keys.
         sessions: where the sessions are that calls may name; None where there are none.
         router: which model answers; None for the one that is asked for.
+        people: reads the tokens of people that callers send along; None where nobody can.
+        admission: what may begin.
     """
 
     def __init__(
@@ -60,6 +80,8 @@ class Gateway:
         monotonic: Callable[[], float],
         sessions: LocalSessions | RemoteSessions | None = None,
         router: Router | None = None,
+        people: People | None = None,
+        admission: Admission = OPEN,
     ) -> None:
         self.settings = settings
         self.upstreams = Upstreams(settings.upstreams, monotonic)
@@ -72,11 +94,14 @@ class Gateway:
         self._agents = AgentModels(self._clients) if self._clients is not None else None
         self._running = RunningCalls()
         self._router = router
+        self._people = people
         self._events = RouteEvents(sessions)
         self._shadows = Shadows(self.upstreams, meter, now_ms, self._settle, router) if router is not None else None
-        self._bodies = 0
+        self._bodies = Bodies()
         self._settling: set[asyncio.Task[None]] = set()
+        self._admission = admission
         keys.watch(self._revoked)
+        admission.watch(self._end_halted)
 
     async def start(self) -> None:
         """Open connections."""
@@ -84,8 +109,17 @@ class Gateway:
         if self._runs is not None:
             await self._runs.start()
 
+    def load(self) -> list[UpstreamLoad]:
+        """How full each upstream is, by kind of call."""
+        return self.upstreams.load()
+
+    def refuse_waiters(self) -> None:
+        """The server drains: who waits for a slot is told so, and nobody new waits."""
+        self.upstreams.refuse_waiters()
+
     async def stop(self) -> None:
         """Wait until everything that was served is on record."""
+        self.refuse_waiters()
         if self._shadows is not None:
             await self._shadows.stop()
         if self._runs is not None:
@@ -168,19 +202,22 @@ class Gateway:
     async def _serve(
         self, wire: GatewayWire, caller: Caller, headers: dict[str, str], ident: str, receive: Receive, answer: Answers
     ) -> None:
-        body_bytes = 0
-        with self._running.one(caller.key) as running:
-            try:
-                body, body_bytes = await self._body(headers, receive)
+        caller = signed_in(caller, headers, self._people)
+        seated = is_seated(dict(caller.labels))
+        with self._running.one(caller, seated=seated) as running:
+            async with self._bodies.one(headers, receive, seated=seated) as body:
                 incoming = Incoming(wire, body, headers)
+                del body
                 await self._answer(incoming, caller, ident, receive, answer.of(incoming), running)
-            finally:
-                self._bodies -= body_bytes
 
     def _revoked(self, key: str) -> None:
         self._running.revoked(key)
         if self._runs is not None:
             self._runs.revoked(key)
+
+    def _end_halted(self, halted: Halted) -> int:
+        """End what is under way and goes no further; how many calls that were."""
+        return self._running.end(halted) + (self._runs.end(halted) if self._runs is not None else 0)
 
     async def _answer(
         self,
@@ -191,7 +228,10 @@ class Gateway:
         answer: CallerAnswer,
         running: RunningCall,
     ) -> None:
+        running.model = lambda: incoming.model
         if incoming.model.startswith(AGENT):
+            asked = ModelCall(ident, caller, incoming.wire.name, incoming.model, self._now_ms(), incoming.text_bytes)
+            self._admission.admit(asked)
             await self._answer_as_agent(incoming, caller, ident, receive, answer, running)
             return
         requested = incoming.model
@@ -201,9 +241,10 @@ class Gateway:
             ident, caller, incoming.wire.name, incoming.model, self._now_ms(), incoming.text_bytes, incoming.output_limit,
             incoming.tier, session=session_of(caller, incoming.headers), facts=_facts(incoming),
         )  # fmt: skip
+        self._admission.admit(call)
         route = None
         if self._router is not None:
-            route = self._router.route(call, lambda: facts_of(incoming))
+            route = self._route(self._router, incoming, call)
             incoming.model = route.model
             call = structs.replace(call, model=route.model)
         if call.session:
@@ -213,6 +254,17 @@ class Gateway:
         running.stops_by(lambda error: exchange.leave(error.code, cut=True, tell=error))
         async with watched(receive, lambda: exchange.leave("caller.left")):
             await exchange.run()
+
+    def _route(self, router: Router, incoming: Incoming, call: ModelCall) -> Route:
+        """Which model answers: one that may begin, as those that may take its place."""
+        route = router.route(call, lambda: facts_of(incoming))
+        if route.model != call.model:
+            self._admission.admit(structs.replace(call, model=route.model))
+        if route.instead and self._admission.halted(call.caller, route.instead) is not None:
+            route = structs.replace(route, instead="", instead_upstreams=())
+        if route.shadow and self._admission.halted(call.caller, route.shadow) is not None:
+            route = structs.replace(route, shadow="", shadow_upstreams=())
+        return route
 
     def _exchange(
         self, incoming: Incoming, call: ModelCall, answer: CallerAnswer, keep: Callable[[Served], None], route: Route | None,
@@ -245,6 +297,7 @@ class Gateway:
                 self._events.decided(named, route, requested)
             return self._exchange(incoming, named, recording, keep, route, news)
 
+        running.is_run = True
         running.stops_by(lambda _: None)  # from here on the run is ended, which lasts longer than its caller waits
         waiting = await self._runs.answer(incoming, call, answer, begin)
         async with watched(receive, lambda: waiting.leave("caller.left")):
@@ -272,37 +325,6 @@ class Gateway:
             except asyncio.CancelledError:
                 if not giving.cancelled():
                     raise
-
-    async def _body(self, headers: dict[str, str], receive: Receive) -> tuple[bytes, int]:
-        """The body, and how much memory it holds until the call is over."""
-        declared = headers.get("content-length", "")
-        expected = int(declared) if declared.isdigit() else 0
-        if expected > limits.GATEWAY_BODY_BYTES:
-            raise too_large("body", limits.GATEWAY_BODY_BYTES, "bytes")
-        parts: list[bytes] = []
-        size = 0
-        try:
-            async with asyncio.timeout(limits.BODY_S + expected / limits.BODY_BYTES_PER_S):
-                while True:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise Refused("input.malformed", "the caller left before its body was there")
-                    part = message.get("body", b"")
-                    size += len(part)
-                    self._bodies += len(part)
-                    if size > limits.GATEWAY_BODY_BYTES:
-                        raise too_large("body", limits.GATEWAY_BODY_BYTES, "bytes")
-                    if self._bodies > limits.GATEWAY_BODIES_BYTES:
-                        raise Unavailable("server.busy", "requests hold as much memory as they may")
-                    parts.append(part)
-                    if not message.get("more_body"):
-                        return b"".join(parts), size
-        except TimeoutError:
-            self._bodies -= size
-            raise Unavailable("timeout", "the body did not arrive in time") from None
-        except BaseException:
-            self._bodies -= size
-            raise
 
     def _settle(self, served: Served) -> None:
         task = asyncio.ensure_future(self._meter.settle(served))

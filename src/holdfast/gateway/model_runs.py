@@ -21,7 +21,7 @@ from holdfast.gateway.answers import CallerAnswer
 from holdfast.gateway.conversation import last_words
 from holdfast.gateway.exchange import UpstreamExchange
 from holdfast.gateway.incoming import Incoming
-from holdfast.gateway.port import BrakeNews, ModelCall, Served
+from holdfast.gateway.port import BrakeNews, Halted, ModelCall, Served
 from holdfast.gateway.run_answer import RunAnswer
 from holdfast.gateway.running import revocation
 from holdfast.gateway.sessions import SessionClients
@@ -65,7 +65,7 @@ class ModelRuns:
                 self._worker = await self._clients.of(None)
                 self._worker.add_agent(self._clients.agent, self._execute)
                 self._error = None
-                await self._worker.serve(slots=limits.MODEL_RUNS)
+                await self._worker.serve(slots=limits.MODEL_RUNS, slots_for_people=limits.MODEL_RUNS // 4)
             except HoldfastError as error:
                 self._lost(error)
             await self._clients.forget(None)
@@ -137,6 +137,14 @@ class ModelRuns:
             if one.call.caller.key == key:
                 one.stop(revocation())
 
+    def end(self, halted: Halted) -> int:
+        """End the runs that go no further, also those whose callers have left; how many."""
+        count = 0
+        for one in (*self._waiting.values(), *self._executing):
+            error = halted(one.call.caller, one.model)
+            count += error is not None and one.stop(error)
+        return count
+
 
 class _RunCall:
     """One call and its run.
@@ -171,11 +179,18 @@ class _RunCall:
         if not self.finished.done():
             self.finished.set_result(None)
 
-    def stop(self, error: HoldfastError) -> None:
-        """The run ends with an error, and so does the answer."""
-        self._stopped = error
+    @property
+    def model(self) -> str:
+        """The model that is asked now."""
+        return str(self._incoming.model)
+
+    def stop(self, error: HoldfastError) -> bool:
+        """The run ends with an error, and so does the answer. Whether it was the first time."""
+        first = self._stopped is None
+        self._stopped = self._stopped or error
         if self._exchange is not None:
-            self._exchange.leave(error.code, cut=True, tell=error)
+            self._exchange.leave(error.code, cut=True, tell=self._stopped)
+        return first
 
     async def execute(self, run: RunContext) -> None:
         """Ask the model, as the run's worker."""
@@ -192,7 +207,7 @@ class _RunCall:
                 asking = asyncio.ensure_future(exchange.run())
                 await self._until_over(asking, exchange)
             except asyncio.CancelledError:
-                error = Refused("call.stopped", "somebody stopped this answer in its session")
+                error = self._stopped or Refused("call.stopped", "somebody stopped this answer in its session")
                 raise
             except HoldfastError as failed:
                 error = failed
@@ -209,6 +224,11 @@ class _RunCall:
                 await self._cancel_for_budget(run, error)
         except HoldfastError as failed:
             error = failed
+            if (
+                failed.code == "workflow.stopped" and failed.fields.get("scope") != "model"
+            ):  # who did cancels the run, too
+                self._finish(error)
+                await asyncio.sleep(limits.CANCEL_GRACE_S)
             raise
         except Exception:
             error = Unavailable("server.internal")
@@ -243,7 +263,7 @@ class _RunCall:
             if self._stopped is not None:
                 raise self._stopped
         except asyncio.CancelledError:
-            stopped = Refused("call.stopped", "somebody stopped this answer in its session")
+            stopped = self._stopped or Refused("call.stopped", "somebody stopped this answer in its session")
             exchange.leave("run.cancelled", cut=True, tell=stopped)
             await asyncio.wait({asking}, timeout=limits.CANCEL_GRACE_S / 2)
             raise

@@ -1,7 +1,7 @@
 """What the gateway asks of whoever owns keys, money and models. It names no governance: small protocols, and facts.
 
-The order of one call: ``Keys.identify`` says who asks and ``Router.route`` which model answers (both in memory, no
-waiting); for every attempt at an upstream
+The order of one call: ``Keys.identify`` says who asks, ``Admission.admit`` that it may begin and ``Router.route`` which model
+answers (all in memory, no waiting); for every attempt at an upstream
 ``Meter.open`` is answered durably before the upstream is asked, so that what was spent is known whatever happens after;
 ``Meter.settle`` replaces the open attempt by what was served. An attempt that was opened and never settled is billed from
 what its opening says, as an estimate.
@@ -34,7 +34,7 @@ class Caller(msgspec.Struct, frozen=True):
         tenant: of the sessions the key may use.
         actor: ``user:…`` or ``agent:…``: who the calls are of.
         labels: names with values, sorted: ``team``, ``workflow``, ``task``, ``cost_centre``, ``usage`` (seated or
-            headless), ``user``.
+            headless), ``user``; and ``sign_in``, which no key has: see ``People``.
         models: patterns of models the key may ask for; ``("*",)`` for all.
         agents: names of agents that may be asked as models; ``"*"`` for all.
         session: the session every call of the key is a run of; empty for none.
@@ -92,6 +92,19 @@ class Keys(Protocol):
         second: what runs under it is ended."""
 
 
+class People(Protocol):
+    """Who is behind a call, where its caller sends a person's token along."""
+
+    def verify(self, token: str, tenant: str) -> int:
+        """When the person of an access token signed in, Unix seconds. The token is secret: it is in no error and no log.
+
+        Raises:
+            Refused: ``auth.invalid``, ``auth.expired``, ``auth.revoked``; ``auth.denied`` for one that is no person's of the
+                tenant, or does not say when somebody signed in.
+            Unavailable: ``auth.keys``.
+        """
+
+
 class ModelCall(msgspec.Struct, frozen=True):
     """One request of a caller.
 
@@ -120,6 +133,47 @@ class ModelCall(msgspec.Struct, frozen=True):
     run: str = ""
     attempt: int = 0
     facts: dict[str, str] = {}
+
+
+Halted = Callable[[Caller, str], Refused | None]
+"""Why a call of a caller at a model goes no further; None where it does."""
+
+
+class Admission(Protocol):
+    """What may begin, and what is ended in the middle."""
+
+    def admit(self, call: ModelCall) -> None:
+        """Let a call begin: asked before its model is chosen, and again where another model was. Agents that are asked as
+        models have ``agent/`` before their name.
+
+        Raises:
+            Refused: ``workflow.stopped``, ``workflow.gate``, ``workflow.launch``, ``workflow.retired``, each naming the
+                workflow, who or what is in the way, and what to do.
+        """
+
+    def halted(self, caller: Caller, model: str) -> Refused | None:
+        """Why a call under way, of a caller and at a model, goes no further; None where it does."""
+
+    def watch(self, end: Callable[[Halted], int]) -> None:
+        """Have ``end`` called when calls under way are to be ended: given why each is, it answers how many those were."""
+
+
+class _Open:
+    """An admission that lets everything begin."""
+
+    def admit(self, call: ModelCall) -> None:
+        """See ``Admission``."""
+
+    def halted(self, caller: Caller, model: str) -> Refused | None:
+        """See ``Admission``."""
+        return None
+
+    def watch(self, end: Callable[[Halted], int]) -> None:
+        """See ``Admission``."""
+
+
+OPEN: Admission = _Open()
+"""Where nobody stops anything."""
 
 
 class Opening(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""The calls under way, key by key: so many at a time, and ended when their key is revoked."""
+"""The calls under way, key by key: so many at a time, and ended when their key is revoked, or what they use is stopped."""
 
 from __future__ import annotations
 
@@ -6,15 +6,25 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 from holdfast.errors import HoldfastError, Refused, Unavailable
+from holdfast.gateway.port import Caller, Halted
 from holdfast.protocol import limits
 
 Stop = Callable[[HoldfastError], object]
 
 
 class RunningCall:
-    """One call, from its key to its end."""
+    """One call, from its key to its end.
 
-    def __init__(self) -> None:
+    Attributes:
+        caller: whose.
+        model: which model, or agent, it asks now; empty until it was read.
+        is_run: it is a run of a session, and ended as one.
+    """
+
+    def __init__(self, caller: Caller) -> None:
+        self.caller = caller
+        self.model: Callable[[], str] = str
+        self.is_run = False
         self._stop: Stop | None = None
         self._error: HoldfastError | None = None
 
@@ -24,13 +34,14 @@ class RunningCall:
             raise self._error
         self._stop = stop
 
-    def stop(self, error: HoldfastError) -> None:
-        """End it, and tell its caller why. Twice is once."""
+    def stop(self, error: HoldfastError) -> bool:
+        """End it, and tell its caller why. Twice is once; whether it was the first time."""
         if self._error is not None:
-            return
+            return False
         self._error = error
         if self._stop is not None:
             self._stop(error)
+        return True
 
 
 class RunningCalls:
@@ -39,21 +50,26 @@ class RunningCalls:
     def __init__(self) -> None:
         self._of_key: dict[str, set[RunningCall]] = {}
         self._count = 0
+        self._headless = 0
 
     @contextlib.contextmanager
-    def one(self, key: str) -> Iterator[RunningCall]:
-        """One more, while the context lasts. Raises ``server.busy``."""
+    def one(self, caller: Caller, *, seated: bool = False) -> Iterator[RunningCall]:
+        """One more, while the context lasts; some places are kept for those that people wait for. Raises ``server.busy``."""
+        key = caller.key
         calls = self._of_key.get(key, set())
-        if len(calls) >= limits.KEY_CALLS or self._count >= limits.GATEWAY_CALLS:
+        crowded = not seated and self._headless >= limits.HEADLESS_CALLS
+        if crowded or len(calls) >= limits.KEY_CALLS or self._count >= limits.GATEWAY_CALLS:
             raise Unavailable("server.busy", "there are as many calls at a time as may be")
-        call = RunningCall()
+        call = RunningCall(caller)
         self._of_key[key] = calls
         calls.add(call)
         self._count += 1
+        self._headless += not seated
         try:
             yield call
         finally:
             self._count -= 1
+            self._headless -= not seated
             calls.discard(call)
             if not calls:
                 self._of_key.pop(key, None)
@@ -62,6 +78,14 @@ class RunningCalls:
         """End those of a key."""
         for call in list(self._of_key.get(key, ())):
             call.stop(revocation())
+
+    def end(self, halted: Halted) -> int:
+        """End those that go no further, runs of sessions left out; how many."""
+        count = 0
+        for call in [call for calls in self._of_key.values() for call in calls if not call.is_run]:
+            error = halted(call.caller, call.model())
+            count += error is not None and call.stop(error)
+        return count
 
 
 def revocation() -> Refused:

@@ -11,6 +11,7 @@ from typing import Protocol
 from holdfast.engines.port import Engine
 from holdfast.extensions import ExtensionRoute
 from holdfast.gateway.app import Gateway
+from holdfast.gateway.port import People
 from holdfast.gateway.sessions import LocalSessions, RemoteSessions
 from holdfast.gateway.settings import GatewaySettings
 from holdfast.governance.actions import routes_of
@@ -37,6 +38,8 @@ from holdfast.governance.ledger.hub_sessions import SessionSweep
 from holdfast.governance.ledger.imports.service import Importer
 from holdfast.governance.ledger.service import Ledger
 from holdfast.governance.ledger.used import UsedModels
+from holdfast.governance.operations.admission import RuleAdmission
+from holdfast.governance.operations.rules import StartBook
 from holdfast.governance.organisation import routes as organisation_routes
 from holdfast.governance.organisation.service import Organisation
 from holdfast.governance.outcomes.desk import ACTIONS as OUTCOME_ACTIONS
@@ -57,6 +60,7 @@ from holdfast.governance.routing.service import Routing
 from holdfast.governance.store import pairing
 from holdfast.governance.store.changes import Changes
 from holdfast.governance.store.store import Store
+from holdfast.governance.workflows.journal import RunJournal
 from holdfast.governance.workflows.service import Workflows
 
 
@@ -84,6 +88,7 @@ class Governance:
         operator_tenant: that looks after the server.
         runs: who knows the runs of sessions, for the trees of their costs; None for nobody.
         ways: by which alerts of budgets are told; None for a process that looks for none, and leaves that to others.
+        people: reads the tokens of people that callers send along; None for nobody.
         operator_tenant: whose operators see what belongs to no tenant, such as unknown callers.
 
     Raises:
@@ -93,6 +98,7 @@ class Governance:
     def __init__(
         self, url: str, clock: GovernanceClock, gateway: GatewaySettings, sessions: LocalSessions | RemoteSessions | None = None,
         *, operator_tenant: str = "default", runs: SessionRuns | None = None, ways: Sequence[Way] | None = None,
+        people: People | None = None,
     ) -> None:  # fmt: skip
         self.clock = clock
         self.store = Store(url, clock.wall_ms)
@@ -117,17 +123,19 @@ class Governance:
         self.desk = LedgerDesk(self.ledger, importer, self.prices.book_of, runs)
         self.bills = Bills(self.ledger, importer, charges=MonthCharges(self.store, self.prices, clock))
         self.outcomes = OutcomeService(self.store, clock.wall_ms)
-        router = MemoryRouter(gateway.upstreams, self.organisation.resolve, clock.wall_ms)
-        self.routing = Routing(self.store, self.outcomes, clock.wall_ms, router)
         self.plan = Rollout(
             self.store, self.organisation, self.workflows, EvidenceReader(self.store, {}), clock.wall_ms
         )
         self.workflows.launch_check = self.plan.launch_check
         self.workflows.production_check = self.plan.production_check
-        self._plan_watch = PlanWatch(self.plan)
+        self.plan_watch = PlanWatch(self.plan)
+        self.rules = StartBook(self.workflows, self.plan, self.budgets, self.changes.age_s)
+        admission = RuleAdmission(self.rules)
+        router = MemoryRouter(gateway.upstreams, self.organisation.resolve, clock.wall_ms, admission.stopped)
+        self.routing = Routing(self.store, self.outcomes, clock.wall_ms, router)
         self.gateway = Gateway(
             gateway, self.keys, self.budgets, now_ms=clock.wall_ms, monotonic=clock.elapsed, sessions=sessions,
-            router=router,
+            router=router, people=people, admission=admission,
         )  # fmt: skip
         self._running = AsyncExitStack()
 
@@ -183,8 +191,8 @@ class Governance:
             for task in self._reading(engine, listen):
                 running.push_async_callback(_ended, task)
             await self.plan.refresh()
-            self._plan_watch.start()
-            running.push_async_callback(self._plan_watch.stop)
+            self.plan_watch.start()
+            running.push_async_callback(self.plan_watch.stop)
             await self.routing.start()
             running.push_async_callback(self.routing.stop)
             await self.gateway.start()
@@ -195,9 +203,11 @@ class Governance:
         """Those who read the log."""
         if engine is None:
             return []
-        readers = {"deleted sessions": SessionSweep(engine, self.ledger).run()}
+        journal = RunJournal(engine, self.store, self.workflows)
+        readers = {"deleted sessions": SessionSweep(engine, self.ledger, [journal.forget_session]).run()}
         if listen is not None:
             readers["agent usage"] = AgentUsage(engine, self.ledger).run(listen())
+            readers["journal"] = journal.run(listen())
             readers["outcomes"] = OutcomeFeed(engine, self.store, self.clock.wall_ms).run(listen())
         return [asyncio.create_task(reader, name=f"holdfast {name}") for name, reader in readers.items()]
 

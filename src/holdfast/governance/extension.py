@@ -23,16 +23,20 @@ from holdfast.governance.ledger.hub_sessions import HubRuns
 from holdfast.governance.model_list import models
 from holdfast.governance.opening import bills_of, budget_desk, ledger_desk
 from holdfast.governance.opening import plan as opened_plan
+from holdfast.governance.operations.rules import LateRules
 from holdfast.governance.organisation import commands as organisation_commands
 from holdfast.governance.outcomes import commands as outcome_commands
 from holdfast.governance.oversight import assembly as login
 from holdfast.governance.oversight.minting import TokenMinter
+from holdfast.governance.oversight.people import SignedPeople
 from holdfast.governance.oversight.settings import login_config
 from holdfast.governance.pricing import commands as price_commands
 from holdfast.governance.rollout.commands import PlanCommands
 from holdfast.governance.routing import commands as routing_commands
 from holdfast.governance.settings import GovernanceSettings
+from holdfast.governance.start_guard import StartGuard
 from holdfast.governance.verifier import commands as verify_commands
+from holdfast.session.composed_policy import compose
 
 
 class GovernanceExtension(Extension):
@@ -80,12 +84,15 @@ class GovernanceExtension(Extension):
             self.governance = Governance(
                 url, clock, self.upstreams, LocalSessions(services.hub), operator_tenant=self.server.operator_tenant,
                 runs=HubRuns(services.hub), ways=ways_of(self.settings, clock.wall_ms, clock.monotonic),
+                people=SignedPeople(services.listener.verifier),
             )  # fmt: skip
         return self.governance
 
     def policy(self) -> Policy | None:
-        """See ``Extension``: agents that call providers themselves go no further than their budgets."""
-        return BrakedAgents(self)
+        """See ``Extension``: agents that call providers themselves go no further than their budgets, and no run begins that may
+        not."""
+        rules = LateRules(lambda: self.governance.rules if self.governance is not None else None)
+        return compose([StartGuard(rules), BrakedAgents(self)])
 
     def age_s(self) -> float:
         """See ``budgets.braked_agents.Exhausted``: nothing is known before the store was read."""
@@ -108,8 +115,9 @@ class GovernanceExtension(Extension):
             clock = governance.clock
             assert services.secret is not None, "the minter has refused a server without one"
             app = login.login_app(
-                self._login, governance.store, minter, services.secret, clock.wall_ms, clock.monotonic
-            )
+                self._login, governance.store, minter, services.secret, clock.wall_ms, clock.monotonic,
+                sign_ins=governance.directory,
+            )  # fmt: skip
             found += login.mounts(app)
         return found
 

@@ -39,6 +39,8 @@ ORG_TAG_CHARS = 200  # the value of a tag
 ORG_SEEN_WORKFLOWS = 1_000  # named by callers and declared by nobody, that are remembered
 ORG_NEW_PEOPLE = 10_000  # seen since the last writing; beyond, rows stand under no pseudonym
 ORG_FLUSH_S = 5.0  # between two writings of what was seen
+INTERACTIVE_S = 86_400.0  # after a person signed in, in which work with their claim counts as interactive
+SIGN_IN_DIGITS = 12  # of the moment of a sign-in, Unix seconds
 
 # keys
 KEY_SECRET_BYTES = 32  # of randomness
@@ -171,6 +173,17 @@ BUDGET_FORGET_ROWS = 1_000  # forgotten in one transaction, so that nobody waits
 BUDGET_REFUSALS_S = 90 * 86_400.0  # for which refusals are kept
 BUDGET_TOUCHED_S = 35 * 86_400.0  # accounts of single runs and sessions are forgotten that nothing touched for longer
 
+# operations
+STOP_GRACE_S = 2.0  # an agent has to end by itself, where a stop does not say otherwise
+STOP_GRACE_MOST_S = 60.0  # that a stop may give
+STOP_REASON_CHARS = 300  # why something is stopped, or begins again
+STOP_AT_ONCE = 200  # sessions that are looked at together
+STOP_LOOK_S = 0.05  # between two looks whether a stop has left a run
+STOP_FLUSH_S = 1.0  # between two writings of what was refused
+STOPS = 500  # of one tenant that hold
+STOP_ROWS = 200  # stops, incidents, or sessions of one, in one answer
+INCIDENT_NOTES_CHARS = 4_000  # of what people write down
+
 # outcomes
 OUTCOME_WINDOW_MS = 90 * 86_400_000  # back from now, in which outcomes count for a choice
 OUTCOME_JOIN_MS = 7 * 86_400_000  # an outcome waits so long for the rows of its work
@@ -217,3 +230,8 @@ WORKFLOW_LIST_ENTRIES = 500  # of one list of a manifest
 WORKFLOW_TEXT_CHARS = 500  # of a text in a manifest or an idea, and of a reason
 WORKFLOWS = 5_000  # of one tenant
 WORKFLOW_PAGE_ROWS = 500  # steps, versions, ideas or seen names in one answer
+WORKFLOW_SIGN_IN_MS = 24 * 3_600_000  # after a person signed in, in which runs count as theirs
+WORKFLOW_SKEW_MS = 300_000  # by which the clock of whoever says when somebody signed in may be ahead
+WORKFLOW_RUN_BYTES = 8 << 20  # of a session's log, read to count the tools of one run; beyond, it is lost
+WORKFLOW_RUN_TOOLS = 100  # different tools of one run that are named
+WORKFLOW_RUN_FAN = 8  # runs whose events are read at the same time

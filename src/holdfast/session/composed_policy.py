@@ -52,6 +52,10 @@ class ComposedPolicy:
                 allowed = verdict
         return _all_of(rules) if rules else allowed
 
+    def may_start(self, facts: Facts) -> Allow | Deny:
+        """See ``Policy``."""
+        return _strictest(policy.may_start(facts) for policy in self._policies)
+
     def may_ask(self, facts: Facts, ask: wire.Ask) -> Allow | Deny:
         """See ``Policy``."""
         return _strictest(self._answers(lambda policy: policy.may_ask(facts, ask)))

@@ -92,6 +92,11 @@ class Policy(Protocol):
         """Whether a principal may do this; asked after the token was found to grant it."""
         ...
 
+    def may_start(self, facts: Facts) -> Allow | Deny:
+        """Whether a queued run may be given to a worker. It was let through when it was queued: this is for what was stopped
+        since. Denied, it stays queued. How old the facts are does not count here."""
+        ...
+
     def may_ask(self, facts: Facts, ask: wire.Ask) -> Allow | Deny:
         """Whether an agent may ask for an approval by a rule of its own (``self_approve``, ``default``)."""
         ...
@@ -109,6 +114,10 @@ class DefaultPolicy:
         return 0.0
 
     def judge(self, facts: Facts, principal: Principal, command: wire.Op) -> Verdict:
+        """See ``Policy``."""
+        return ALLOWED
+
+    def may_start(self, facts: Facts) -> Allow | Deny:
         """See ``Policy``."""
         return ALLOWED
 
@@ -148,6 +157,16 @@ def answer_of(policy: Policy, ask: Callable[[], V]) -> V | Deny:
         return ask()
     except Exception as error:
         return Deny("policy.unavailable", f"the policy failed ({type(error).__name__})")
+
+
+def check_start(policy: Policy, facts: Facts) -> None:
+    """Raise why a queued run may not be given to a worker. What a policy cannot say is no."""
+    try:
+        verdict = policy.may_start(facts)
+    except Exception as error:
+        verdict = Deny("policy.unavailable", f"the policy failed ({type(error).__name__})")
+    if isinstance(verdict, Deny):
+        raise refusal_of(verdict)
 
 
 def refusal_of(denial: Deny) -> Refused:

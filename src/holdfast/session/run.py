@@ -15,6 +15,7 @@ from holdfast.protocol import ids, limits, wire
 from holdfast.protocol.bounds import too_large
 from holdfast.protocol.codec import check_value, encode
 from holdfast.protocol.events import Event
+from holdfast.session import policy as policies
 from holdfast.session.state import EndedRun, RunState, State, trim_oldest
 from holdfast.session.writer import SYSTEM, Writer
 
@@ -32,8 +33,9 @@ TRANSITIONS: Final[dict[tuple[str, str], str]] = {
 
 
 class Claim(wire.SessionOp, tag="claim", kw_only=True):
-    """The hub gives a queued run to a worker."""
+    """The hub gives a queued run to a worker. ``tenant``: whose session it is, for the policy."""
 
+    tenant: str = ""
     run: str
     worker: str
     lease_s: float
@@ -123,6 +125,8 @@ def claim(state: State, op: Claim, writer: Writer) -> None:
     check(run.status, e.RUN_STARTED)
     if not claimable(state, run):
         raise Refused("run.state", "the run may not start yet", status=run.status)
+    if writer.policy is not policies.DEFAULT:
+        policies.check_start(writer.policy, policies.Facts(op.tenant, state.session, state, run, run.labels))
     _start(state, run.id, run.agent, run.generation + 1, op.worker, op.lease_s, writer)
 
 

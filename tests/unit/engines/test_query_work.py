@@ -103,3 +103,12 @@ async def test_so_does_a_look_for_work(stores: list[Counted], names: tuple[str, 
 async def test_a_narrow_page_is_found_among_many(stores: list[Counted]) -> None:
     page = await stores[1].engine.list("acme", names=("old-0000*",), limit=1)
     assert [row.head.key.session for row in page.rows] == ["old-00009"]
+
+
+async def test_finding_what_runs_costs_as_much_as_runs_and_not_as_much_as_ever_ran(stores: list[Counted]) -> None:
+    costs = []
+    for counted in stores:
+        for n in (7, 8, 40):
+            await counted.engine.create(Key("acme", f"now-{n}"), "i1", n, Index(card={"running": 1}))
+        costs.append(await counted.cost("live", "acme"))
+    assert costs[0] == costs[1], costs

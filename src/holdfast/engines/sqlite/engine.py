@@ -12,7 +12,18 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import apsw
 
 from holdfast.engines.feed import check_name
-from holdfast.engines.port import Capabilities, Consumer, FeedPage, Head, Index, Key, LogAppend, Queue, SessionPage
+from holdfast.engines.port import (
+    Capabilities,
+    Consumer,
+    FeedPage,
+    Head,
+    Index,
+    Key,
+    LiveSessions,
+    LogAppend,
+    Queue,
+    SessionPage,
+)
 from holdfast.engines.rules import check_consecutive
 from holdfast.engines.sqlite import feed, reader, schema, session_queries, writes
 from holdfast.engines.sqlite.checkpointer import Checkpointer
@@ -209,6 +220,10 @@ class SqliteEngine:
     ) -> Queue:
         """See ``Engine.queued``."""
         return await self._read(session_queries.queued, tenant, agent, names, after)
+
+    async def live(self, tenant: str, *, after: str = "") -> LiveSessions:
+        """See ``Engine.live``."""
+        return await self._read(session_queries.live, tenant, after)
 
     async def mark_read(self, key: Key, incarnation: str, user: str, seq: int) -> None:
         """See ``Engine.mark_read``."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Final
 
 import apsw
 
-from holdfast.engines.sqlite import migrations
+from holdfast.engines.sqlite import migrations, statements
 from holdfast.errors import HoldfastError
 from holdfast.visible import logger
 
@@ -168,6 +169,10 @@ def prepare(connection: apsw.Connection) -> None:
     format_ = check_format(connection)
     if migrations.migrate(connection, VERSION):
         log.warning("the database had format %d and has %d now; only a backup leads back", format_, VERSION)
+    with contextlib.suppress(
+        apsw.FullError
+    ):  # without it what it finds is found more slowly; the next opening makes it
+        connection.execute(statements.LIVE_INDEX)
 
 
 def is_empty(connection: apsw.Connection) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 import apsw
 
-from holdfast.engines.port import Key, ListedSession, Queue, SessionPage
+from holdfast.engines.port import Key, ListedSession, LiveSessions, Queue, SessionPage
 from holdfast.engines.rules import ranges, search_words
 from holdfast.engines.sqlite import statements
 from holdfast.engines.sqlite.rows import decode_session
@@ -34,6 +34,11 @@ _NEWEST: Final = ((1 << 63) - 1, "")  # before it come all
 
 _BATCH: Final = "SELECT session FROM queued WHERE tenant = :tenant AND agent = :agent AND session > :after ORDER BY session LIMIT :scan"
 _BATCH_END: Final = f"SELECT count(*), max(session) FROM ({_BATCH})"
+
+_LIVE: Final = (
+    f"SELECT {', '.join(statements.SESSION)} FROM session "
+    f"WHERE tenant = ? AND name > ? AND deleted = 0 AND {statements.IS_LIVE} ORDER BY name LIMIT ?"
+)
 
 
 def list_sessions(
@@ -79,6 +84,12 @@ def queued(
     sql = _queued(few_names, None if names is None else len(names))
     keys = [Key(*row) for row in connection.execute(sql, params)]
     return Queue(keys, last if count == limits.LIST_SCAN else None)
+
+
+def live(connection: apsw.Connection, tenant: str, after: str) -> LiveSessions:
+    """See ``Engine.live``."""
+    heads = [decode_session(row).head for row in connection.execute(_LIVE, (tenant, after, limits.LIST_SCAN))]
+    return LiveSessions(heads, heads[-1].key.session if len(heads) == limits.LIST_SCAN else None)
 
 
 def _few_names(connection: apsw.Connection, tenant: str, names: Sequence[str]) -> bool:

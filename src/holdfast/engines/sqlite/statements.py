@@ -5,11 +5,18 @@ from __future__ import annotations
 from functools import cache
 from typing import Final
 
+from holdfast.engines.rules import LIVE
+
 MULTI_ROWS: Final = (128, 32, 8, 2, 1)
 """Sizes of multi-row statements: few, so that each is compiled once and kept."""
 
 SESSION: Final = ("id", "tenant", "name", "incarnation", "tail", "created_ms", "active_ms", "deleted", "idx")
 """The columns of a session, as ``rows.decode_session`` reads them."""
+
+IS_LIVE: Final = "(" + " OR ".join(f"""CAST(idx AS TEXT) GLOB '*"{name}":[1-9]*'""" for name in LIVE) + ")"
+"""Whether the card counts a run that has not ended. In JSON that is a name and its number: a quote within a text is escaped."""
+LIVE_INDEX: Final = f"CREATE INDEX IF NOT EXISTS session_live ON session (tenant, name) WHERE deleted = 0 AND {IS_LIVE}"
+"""By which those sessions are found. It is derived, and older versions of this format keep it up without knowing of it."""
 
 
 # --- writing ------------------------------------------------------------------------------------------------------

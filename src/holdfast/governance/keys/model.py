@@ -74,7 +74,7 @@ class GatewayKey(msgspec.Struct, frozen=True):
             self.id,
             self.tenant,
             self.actor,
-            tuple(sorted(self.labels.items())),
+            tuple(sorted((name, value) for name, value in self.labels.items() if name != labels.SIGN_IN)),
             self.models,
             frozenset(self.agents),
             self.session,
@@ -188,6 +188,10 @@ def key_of(request: KeyRequest, ident: str, tenant: str, now_ms: int, by: str) -
         labels.USER: request.user.removeprefix("user:"),
     }
     claims = {name: value for name, value in claims.items() if value}
+    if labels.SIGN_IN in request.tags:
+        raise Refused(
+            "key.invalid", f"tag {labels.SIGN_IN!r}: a key is no sign-in; only a login says when somebody did"
+        )
     if reserved := sorted(labels.NAMES & set(request.tags)):
         raise Refused("key.invalid", f"tag {reserved[0]!r} has an option of its own: --{reserved[0].replace('_', '-')}")
     claims |= request.tags

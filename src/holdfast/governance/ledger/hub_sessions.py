@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from holdfast.engines.port import Engine, Key
 from holdfast.errors import Refused, Unavailable
@@ -49,11 +49,17 @@ class SessionSweep:
     The feed has no notice of a deletion, so somebody has to look. What was never a session of this log is one elsewhere, which
     an import names. A session of the same name that was made after the rows
     were is another one: rows of the old one lose their name, and so do the few of the new one that came before the look.
+
+    Args:
+        others: who forget a session (tenant, name) before the ledger does; each may be asked twice.
     """
 
-    def __init__(self, engine: Engine, ledger: Ledger) -> None:
+    def __init__(
+        self, engine: Engine, ledger: Ledger, others: Sequence[Callable[[str, str], Awaitable[object]]] = ()
+    ) -> None:
         self._engine = engine
         self._ledger = ledger
+        self._others = others
         self._last = ""  # the reference after which the next look begins
 
     async def run(self) -> None:
@@ -74,6 +80,8 @@ class SessionSweep:
         for _, tenant, session, at_ms in found:
             head = await self._engine.head(Key(tenant, session))
             if head is not None and (head.deleted or head.created_ms > at_ms):
+                for forget in self._others:
+                    await forget(tenant, session)
                 count += await self._ledger.forget_session(tenant, session)
         self._last = found[-1][0] if len(found) == limits.LEDGER_SWEEP_SESSIONS else ""
         return count

@@ -29,8 +29,8 @@ async def bundle(plan: Rollout, tenant: str) -> dict[str, Any]:
             status, row, answers = await plan.explain(tenant, gate.name, place)
             if row is None:
                 continue
-            asked = [{**msgspec.to_builtins(one), "sql": _sql(one.query)} for one in answers]
-            verdicts.append({**msgspec.to_builtins(row), "status": msgspec.to_builtins(status), "answers": asked})
+            answered = [{**msgspec.to_builtins(one), "sql": _sql(one.query)} for one in answers]
+            verdicts.append({**msgspec.to_builtins(row), "status": msgspec.to_builtins(status), "answers": answered})
     return {
         "format": FORMAT, "tenant": tenant, "as_of_ms": scope.as_of_ms, "zone": scope.zone, "verdicts": verdicts,
         "unbuilt": [gate.name for gate in GATES if gate.decide is None],

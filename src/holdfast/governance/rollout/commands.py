@@ -141,10 +141,10 @@ class PlanCommands:
         """Pass a gate over until a date. The sponsor or the risk officer may, owner and deputy never."""
         asker = self._asker(ctx, governance, url, token, tenant, as_json)
         answer = asker.ask(desk.WAIVE, {}, desk.WaiveRequest(gate, reason, workflow, days))
-        given = answer["waiver"]
+        waiver = answer["waiver"]
         asker.tell(
             answer,
-            f"{given['id']}: gate {gate} is waived by {given['by']} ({given['office']}) until {_due(given['until_ms'])}.",
+            f"{waiver['id']}: gate {gate} is waived by {waiver['by']} ({waiver['office']}) until {_due(waiver['until_ms'])}.",
         )
 
     def waivers_command(

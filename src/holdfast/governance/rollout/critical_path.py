@@ -9,13 +9,13 @@ import msgspec
 
 from holdfast.governance.rollout import doors
 from holdfast.governance.rollout.doors import GateStatus
-from holdfast.governance.rollout.model import DAY_MS, Door
+from holdfast.governance.rollout.model import DAY_MS, DoorName
 from holdfast.governance.rollout.port import WorkflowFacts
 from holdfast.governance.rollout.registry import BY_NAME, GATES
 
-NEXT_DOOR: Final[dict[str, Door]] = {"registered": "L", "pilot": "P", "production": "R"}
+NEXT_DOOR: Final[dict[str, DoorName]] = {"registered": "L", "pilot": "P", "production": "R"}
 """The door that a workflow stands before, by its state."""
-DEADLINE_DAYS: Final[dict[Door, int]] = {"R": 1, "L": 7, "P": 14, "O": 30}
+DEADLINE_DAYS: Final[dict[DoorName, int]] = {"R": 1, "L": 7, "P": 14, "O": 30}
 """In which a red gate is to be mended, by the strictest door that it holds."""
 
 
@@ -42,7 +42,7 @@ class NextAction(msgspec.Struct, frozen=True, kw_only=True):
     due_ms: int = 0
 
 
-def next_door(facts: WorkflowFacts) -> Door:
+def next_door(facts: WorkflowFacts) -> DoorName:
     """The door that a workflow stands before."""
     return NEXT_DOOR.get(facts.state, "L")
 

@@ -11,11 +11,11 @@ from holdfast.governance import limits
 from holdfast.governance.actions import ActionCall, DomainAction
 from holdfast.governance.rollout import overview
 from holdfast.governance.rollout.bundle import bundle
-from holdfast.governance.rollout.model import Door
+from holdfast.governance.rollout.model import DoorName
 from holdfast.governance.rollout.service import Rollout
 
 ROOT: Final = "/v1/x/governance/plan"
-_DOORS: Final[dict[str, Door]] = {"L": "L", "P": "P", "O": "O", "R": "R"}
+_DOORS: Final[dict[str, DoorName]] = {"L": "L", "P": "P", "O": "O", "R": "R"}
 
 
 class WaiveRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,6 +54,7 @@ async def next_steps(plan: Rollout, call: ActionCall) -> Any:
 async def explain(plan: Rollout, call: ActionCall) -> Any:
     """A gate's verdict with the evidence it stands on."""
     gate, workflow = call.facts["gate"], call.facts.get("workflow", "")
+    _check_workflow(plan, call.tenant, workflow)
     found, row, answers = await plan.explain(call.tenant, gate, workflow)
     history = await plan.history(call.tenant, found.workflow, gate, 50)
     return {
@@ -74,13 +75,17 @@ async def check(plan: Rollout, call: ActionCall) -> Any:
     workflow, name = call.facts["workflow"], call.facts.get("door") or "L"
     if name not in _DOORS:
         raise Refused("input.malformed", f"door {name!r:.8}: L, P, O or R")
-    if workflow and workflow not in {one.workflow for one in plan.workflows(call.tenant)}:
-        raise Refused("workflow.not_found", f"no workflow {workflow!r:.140} has a manifest")
+    _check_workflow(plan, call.tenant, workflow)
     await plan.compute(call.tenant, workflow)
     why = plan.refusals(call.tenant, workflow, _DOORS[name])
     shut = next(one for one in plan.doors(call.tenant, workflow) if one.door == name)
     verdict = "pass" if shut.open else "fail" if shut.shut_by else "unknown"
     return {"workflow": workflow, "door": name, "verdict": verdict, "open": shut.open, "why": why}
+
+
+def _check_workflow(plan: Rollout, tenant: str, workflow: str) -> None:
+    if workflow and workflow not in {one.workflow for one in plan.workflows(tenant)}:
+        raise Refused("workflow.not_found", f"no workflow {workflow!r:.140} has a manifest")
 
 
 async def waivers(plan: Rollout, call: ActionCall) -> Any:
@@ -98,10 +103,10 @@ async def waive(plan: Rollout, call: ActionCall) -> Any:
     body: WaiveRequest = call.body
     until_ms = plan.scope(call.tenant, "").as_of_ms + body.days * 86_400_000
     may = call.principal is None or call.principal.may("waive", "*")
-    given = await plan.waive(
+    waiver = await plan.waive(
         call.tenant, body.gate, body.workflow, by=call.by, reason=body.reason, until_ms=until_ms, may_waive=may
     )
-    return {"waiver": msgspec.to_builtins(given)}
+    return {"waiver": msgspec.to_builtins(waiver)}
 
 
 async def end_waiver(plan: Rollout, call: ActionCall) -> Any:

@@ -8,9 +8,9 @@ from typing import Final, Literal
 import msgspec
 
 from holdfast.governance.rollout.gate import Gate
-from holdfast.governance.rollout.model import Cause, Door, GateVerdict
+from holdfast.governance.rollout.model import Cause, DoorName, GateVerdict
 
-Shown = Literal["pass", "fail", "unknown", "not_applicable", "waived"]
+ShownVerdict = Literal["pass", "fail", "unknown", "not_applicable", "waived"]
 OPENS: Final = frozenset({"pass", "not_applicable", "waived"})
 """What lets a door open. *Unknown* is not among it."""
 
@@ -31,7 +31,7 @@ class GateStatus(msgspec.Struct, frozen=True, kw_only=True):
     gate: str
     workflow: str
     verdict: GateVerdict
-    shown: Shown
+    shown: ShownVerdict
     cause: Cause = ""
     n: int = 0
     reason: str = ""
@@ -52,13 +52,13 @@ class DoorStatus(msgspec.Struct, frozen=True):
         shut_by: gates that fail; ``unknown``: gates that nobody can tell.
     """
 
-    door: Door
+    door: DoorName
     open: bool
     shut_by: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
 
 
-def door(name: Door, gates: Iterable[Gate], status: Mapping[str, GateStatus]) -> DoorStatus:
+def door(name: DoorName, gates: Iterable[Gate], status: Mapping[str, GateStatus]) -> DoorStatus:
     """How a door stands. A gate without a status is unknown."""
     failing, unknown = [], []
     for gate in gates:

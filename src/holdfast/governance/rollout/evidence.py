@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, select, text
 
 from holdfast.governance import limits
-from holdfast.governance.rollout.model import Answer, GateScope, digest_of
+from holdfast.governance.rollout.model import EvidenceAnswer, GateScope, digest_of
 from holdfast.governance.store.store import Store
 from holdfast.governance.store.tables.changes import store_changes
 
@@ -39,31 +39,31 @@ class EvidenceReader:
         self._store = database
         self._reckonings = reckonings
 
-    async def answer(self, names: Sequence[str], scope: GateScope) -> dict[str, Answer]:
+    async def answer(self, names: Sequence[str], scope: GateScope) -> dict[str, EvidenceAnswer]:
         """What queries answer, all of one moment; reckonings are made just before it.
 
         Raises:
             Unavailable: of the store.
         """
         reckoned = {name: await self._reckoned(name, scope) for name in names if name in self._reckonings}
-        asked = [name for name in names if name not in self._reckonings]
-        found = await self._store.read(lambda connection: _answers(connection, asked, scope, self._store.id))
+        queries = [name for name in names if name not in self._reckonings]
+        found = await self._store.read(lambda connection: _answers(connection, queries, scope, self._store.id))
         return {**found, **reckoned}
 
-    async def _reckoned(self, name: str, scope: GateScope) -> Answer:
+    async def _reckoned(self, name: str, scope: GateScope) -> EvidenceAnswer:
         rows, params = await self._reckonings[name](scope)
         return _answer(name, {**_params(scope), **params}, rows, {"store": self._store.id})
 
 
-def _answers(connection: Connection, names: Sequence[str], scope: GateScope, life: str) -> dict[str, Answer]:
+def _answers(connection: Connection, names: Sequence[str], scope: GateScope, life: str) -> dict[str, EvidenceAnswer]:
     numbers = connection.execute(select(store_changes.c.domain, store_changes.c.number))
     positions: dict[str, int | str] = {row.domain: row.number for row in numbers}
     positions["store"] = life
     found = {}
     for name in names:
         statement = query_text(name)
-        known = _params(scope)
-        params = {one: known[one] for one in _PARAMETER.findall(_without_comments(statement))}
+        values = _params(scope)
+        params = {one: values[one] for one in _PARAMETER.findall(_without_comments(statement))}
         rows = connection.execute(text(statement), params).mappings().fetchmany(limits.EVIDENCE_ROWS + 1)
         found[name] = _answer(name, params, rows, positions)
     return found
@@ -82,10 +82,10 @@ def _params(scope: GateScope) -> dict[str, int | str]:
 
 def _answer(
     name: str, params: Mapping[str, int | str], rows: Sequence[Mapping[Any, Any]], positions: Mapping[str, int | str]
-) -> Answer:
+) -> EvidenceAnswer:
     cut = len(rows) > limits.EVIDENCE_ROWS
     plain = tuple({str(key): _plain(value) for key, value in row.items()} for row in rows[: limits.EVIDENCE_ROWS])
-    return Answer(name, dict(params), plain, dict(positions), digest_of(plain), cut)
+    return EvidenceAnswer(name, dict(params), plain, dict(positions), digest_of(plain), cut)
 
 
 def _plain(value: Any) -> int | str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple
 
-from holdfast.governance.rollout.model import Door, Evidence, GateScope, Ruling, Thresholds
+from holdfast.governance.rollout.model import DoorName, Evidence, GateScope, Ruling, Thresholds
 
 Decide = Callable[[Evidence, GateScope, Thresholds], Ruling]
 Span = Literal["workflow", "organisation"]
@@ -28,7 +28,7 @@ class Gate(NamedTuple):
 
     name: str
     title: str
-    holds: tuple[Door, ...]
+    holds: tuple[DoorName, ...]
     span: Span = "workflow"
     queries: tuple[str, ...] = ()
     thresholds: Mapping[str, int | str] = {}

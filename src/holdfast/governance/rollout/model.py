@@ -16,8 +16,8 @@ GateVerdict = Literal["pass", "fail", "unknown", "not_applicable"]
 Cause = Literal["", "stale", "missing", "few", "changed", "cut", "unbuilt"]
 """Why a verdict is unknown: a source is down or too old; there is nothing; there is too little; what is there was changed;
 the answer was cut short; nobody has built the gate yet. Only for ``stale`` does the verdict before it stand."""
-Door = Literal["L", "P", "O", "R"]
-DOORS: Final[dict[Door, str]] = {
+DoorName = Literal["L", "P", "O", "R"]
+DOORS: Final[dict[DoorName, str]] = {
     "L": "launch of a pilot",
     "P": "leaving the pilot",
     "O": "the organisation",
@@ -53,7 +53,7 @@ class GateScope(msgspec.Struct, frozen=True):
     zone: str = "UTC"
 
 
-class Answer(msgspec.Struct, frozen=True):
+class EvidenceAnswer(msgspec.Struct, frozen=True):
     """What a query answered.
 
     Attributes:
@@ -72,7 +72,7 @@ class Answer(msgspec.Struct, frozen=True):
     cut: bool = False
 
 
-Evidence = Mapping[str, Answer]
+Evidence = Mapping[str, EvidenceAnswer]
 Thresholds = Mapping[str, int | str]
 
 
@@ -149,7 +149,7 @@ def digest_of(rows: Rows) -> str:
     return hashlib.sha256(msgspec.json.encode([dict(row) for row in rows], order="sorted")).hexdigest()
 
 
-def digest_of_evidence(answers: Sequence[Answer]) -> str:
+def digest_of_evidence(answers: Sequence[EvidenceAnswer]) -> str:
     """SHA-256 of answers, in the order of their names."""
     named = sorted(answers, key=lambda answer: answer.query)
     return hashlib.sha256(msgspec.json.encode(named, order="sorted")).hexdigest()
@@ -167,6 +167,6 @@ def is_intact(row: VerdictRow) -> bool:
     return row.id == identity(row)
 
 
-def stands_on(row: VerdictRow, answers: Sequence[Answer]) -> bool:
+def stands_on(row: VerdictRow, answers: Sequence[EvidenceAnswer]) -> bool:
     """Whether answers are those that a verdict was made of, each as it was written."""
     return row.evidence == digest_of_evidence(answers) and all(one.digest == digest_of(one.rows) for one in answers)

@@ -1,9 +1,9 @@
-"""What the plan asks of others, and what others ask of the plan."""
+"""What the plan asks of others."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 
 class WorkflowFacts(Protocol):
@@ -25,6 +25,8 @@ class WorkflowFacts(Protocol):
     def sponsor(self) -> str: ...
     @property
     def payer(self) -> str: ...
+    @property
+    def since_ms(self) -> int: ...
 
 
 class WorkflowList(Protocol):
@@ -35,19 +37,3 @@ class WorkflowList(Protocol):
 
     def tenants(self) -> Sequence[str]:
         """Tenants that have any."""
-
-
-class GateFailure(NamedTuple):
-    """Why a workflow begins nothing new.
-
-    Attributes:
-        gate: its name; ``reason`` in a sentence; ``fix`` what to do, beginning with a verb.
-        owner: who has to.
-        since_ms: since when it fails, Unix ms.
-    """
-
-    gate: str
-    reason: str
-    fix: str
-    owner: str
-    since_ms: int

@@ -21,9 +21,9 @@ class Progress(msgspec.Struct, frozen=True):
 
     Attributes:
         step: of the plan, whose gate is in the way first; 0 when none is.
-        since_ms: since when; 0 for not known. ``days``: of it until now.
+        since_ms: since when; 0 for not times. ``days``: of it until now.
         holder: whose work it is.
-        expected_ms: when its next door may open, from the organisation's own history; None for not known.
+        expected_ms: when its next door may open, from the organisation's own history; None for not times.
     """
 
     step: int = 0
@@ -66,10 +66,10 @@ def progress(
     since = first.since_ms
     ends: list[int] = []
     for one in shut:
-        known = took.get(one.gate, ())
-        if len(known) < LEAST or not one.since_ms:
+        times = took.get(one.gate, ())
+        if len(times) < LEAST or not one.since_ms:
             ends = []
             break
-        ends.append(max(now_ms, one.since_ms + int(statistics.median(known))))
+        ends.append(max(now_ms, one.since_ms + int(statistics.median(times))))
     days = (now_ms - since) // DAY_MS if since else 0
     return Progress(BY_NAME[first.gate].step, since, days, holder, max(ends) if ends else None)

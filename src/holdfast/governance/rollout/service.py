@@ -13,6 +13,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from holdfast.errors import Refused
+from holdfast.governance.operations.port import GateFailure
 from holdfast.governance.organisation.dates import day_start_ms
 from holdfast.governance.organisation.service import Organisation
 from holdfast.governance.rollout import doors, profiles, store, waivers
@@ -20,8 +21,8 @@ from holdfast.governance.rollout.doors import DoorStatus, GateStatus
 from holdfast.governance.rollout.evidence import EvidenceReader
 from holdfast.governance.rollout.gate import Gate
 from holdfast.governance.rollout.model import (
-    Answer,
-    Door,
+    DoorName,
+    EvidenceAnswer,
     GateScope,
     Ruling,
     VerdictRow,
@@ -29,7 +30,7 @@ from holdfast.governance.rollout.model import (
     stands_on,
     unknown,
 )
-from holdfast.governance.rollout.port import GateFailure, WorkflowFacts, WorkflowList
+from holdfast.governance.rollout.port import WorkflowFacts, WorkflowList
 from holdfast.governance.rollout.profiles import Profile
 from holdfast.governance.rollout.registry import BY_NAME, GATES
 from holdfast.governance.rollout.ruling import ruled, verdict_row, worth_keeping
@@ -61,7 +62,7 @@ class Rollout:
         self._workflows = workflows
         self._reader = reader
         self._now_ms = now_ms
-        self._contents = store.Contents({}, {}, {})
+        self._contents = store.PlanContents({}, {}, {})
         self._refreshing = asyncio.Lock()
 
     async def refresh(self) -> None:
@@ -78,9 +79,8 @@ class Rollout:
                 continue
             found = self._status(tenant, gate, workflow)
             if found.shown == "fail":
-                return GateFailure(
-                    gate.name, found.reason, found.fix, self._who(tenant, gate, workflow), found.since_ms
-                )
+                owner = self._who(tenant, gate, workflow)
+                return GateFailure(gate.name, found.reason, owner=owner, fix=found.fix, since_ms=found.since_ms)
         return None
 
     def gates(self, tenant: str, workflow: str) -> list[GateStatus]:
@@ -92,7 +92,7 @@ class Rollout:
         status = {one.gate: one for one in self.gates(tenant, workflow)}
         return [doors.door(name, GATES, status) for name in ("L", "P", "O", "R")]
 
-    def refusals(self, tenant: str, workflow: str, door: Door) -> list[str]:
+    def refusals(self, tenant: str, workflow: str, door: DoorName) -> list[str]:
         """Why a door does not open, a sentence for each gate; none when it does."""
         status = {one.gate: one for one in self.gates(tenant, workflow)}
         found = doors.door(door, GATES, status)
@@ -146,12 +146,14 @@ class Rollout:
     def _status(self, tenant: str, gate: Gate, workflow: str) -> GateStatus:
         place = workflow if gate.span == "workflow" else ORGANISATION
         records = self._contents.records.get((tenant, place, gate.name), Records())
-        given = self._contents.waivers.get(tenant, ())
-        found = status_of(gate, place, records, given, self._now_ms())
+        of_tenant = self._contents.waivers.get(tenant, ())
+        found = status_of(gate, place, records, of_tenant, self._now_ms())
         if (
             found.shown not in doors.OPENS and place != workflow
         ):  # the organisation's gate may be waived for one workflow
-            found = msgspec.structs.replace(status_of(gate, workflow, records, given, self._now_ms()), workflow=place)
+            found = msgspec.structs.replace(
+                status_of(gate, workflow, records, of_tenant, self._now_ms()), workflow=place
+            )
         return found
 
     # --- computing
@@ -187,7 +189,7 @@ class Rollout:
         scope, profile = self.scope(tenant, place), self.profile(tenant)
         names = sorted({name for gate in gates for name in gate.queries})
         answers = await self._reader.answer(names, scope)
-        rows: list[tuple[VerdictRow, Sequence[Answer]]] = []
+        rows: list[tuple[VerdictRow, Sequence[EvidenceAnswer]]] = []
         for gate in gates:
             evidence = {name: answers[name] for name in gate.queries}
             ruling = ruled(gate, evidence, scope, profile.of(gate.name))
@@ -201,7 +203,7 @@ class Rollout:
             await self._store.write(lambda connection: store.put(connection, rows))
         return len(rows)
 
-    async def preview(self, tenant: str, workflow: str, gate: str) -> tuple[Ruling, Mapping[str, Answer]]:
+    async def preview(self, tenant: str, workflow: str, gate: str) -> tuple[Ruling, Mapping[str, EvidenceAnswer]]:
         """What a gate would say now, and on what it would stand; nothing is put on record. Raises ``gate.not_found``."""
         found = gate_of(gate)
         scope = self.scope(tenant, workflow if found.span == "workflow" else ORGANISATION)
@@ -211,7 +213,7 @@ class Rollout:
     # --- on record
     async def explain(
         self, tenant: str, gate: str, workflow: str
-    ) -> tuple[GateStatus, VerdictRow | None, tuple[Answer, ...]]:
+    ) -> tuple[GateStatus, VerdictRow | None, tuple[EvidenceAnswer, ...]]:
         """How a gate stands, the verdict that says so, and its evidence as it was written. Where that was changed it says
         nothing: then the gate is unknown.
 
@@ -284,9 +286,9 @@ class Rollout:
             store.add_waiver(connection, waiver)
             return waiver
 
-        given = await self._store.write(work)
+        new = await self._store.write(work)
         await self.refresh()
-        return given
+        return new
 
     async def end_waiver(self, tenant: str, ident: str, by: str) -> None:
         """Take a waiver back. Raises ``waiver.invalid`` for one that does not hold."""

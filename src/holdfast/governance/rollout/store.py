@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import Connection, delete, or_, select, update
 
-from holdfast.governance.rollout.model import Answer, VerdictRow
+from holdfast.governance.rollout.model import EvidenceAnswer, VerdictRow
 from holdfast.governance.rollout.profiles import Profile
 from holdfast.governance.rollout.standing import Records
 from holdfast.governance.rollout.waivers import GateWaiver
@@ -24,7 +24,7 @@ Place = tuple[str, str, str]
 """Tenant, workflow and gate."""
 
 
-class Contents(NamedTuple):
+class PlanContents(NamedTuple):
     """What the plan keeps in memory."""
 
     records: dict[Place, Records]
@@ -32,7 +32,7 @@ class Contents(NamedTuple):
     profiles: dict[str, list[Profile]]
 
 
-def read_all(connection: Connection) -> Contents:
+def read_all(connection: Connection) -> PlanContents:
     """The verdicts that count, without their evidence; every waiver; every version of the thresholds, the newest first."""
     records: dict[Place, Records] = {}
     statement = select(*_FIELDS, verdicts.c.newest, verdicts.c.stands).where(or_(verdicts.c.newest, verdicts.c.stands))
@@ -41,22 +41,22 @@ def read_all(connection: Connection) -> Contents:
         place = (row.tenant, row.workflow, row.gate)
         before = records.get(place, Records())
         records[place] = Records(row if newest else before.newest, row if stands else before.stands)
-    given: dict[str, list[GateWaiver]] = {}
+    waivers_by_tenant: dict[str, list[GateWaiver]] = {}
     for found in connection.execute(select(*_WAIVER).order_by(waivers.c.at_ms, waivers.c.id)):
         waiver = GateWaiver(**dict(zip(GateWaiver.__struct_fields__, found, strict=True)))
-        given.setdefault(waiver.tenant, []).append(waiver)
+        waivers_by_tenant.setdefault(waiver.tenant, []).append(waiver)
     versions: dict[str, list[Profile]] = {}
     for version in connection.execute(select(profiles).order_by(profiles.c.version.desc())).mappings():
         profile = Profile(**{name: version[name] for name in Profile.__struct_fields__})
         versions.setdefault(version["tenant"], []).append(profile)
-    return Contents(records, given, versions)
+    return PlanContents(records, waivers_by_tenant, versions)
 
 
 def _verdict(fields: Sequence[Any]) -> VerdictRow:
     return VerdictRow(**dict(zip(VerdictRow.__struct_fields__, fields, strict=True)))
 
 
-def put(connection: Connection, rows: Sequence[tuple[VerdictRow, Sequence[Answer]]]) -> None:
+def put(connection: Connection, rows: Sequence[tuple[VerdictRow, Sequence[EvidenceAnswer]]]) -> None:
     """Put verdicts on record, each with its evidence. One that is there already stays."""
     for row, answers in rows:
         same = (verdicts.c.tenant == row.tenant) & (verdicts.c.workflow == row.workflow) & (verdicts.c.gate == row.gate)
@@ -74,10 +74,10 @@ def put(connection: Connection, rows: Sequence[tuple[VerdictRow, Sequence[Answer
         count_change(connection, DOMAIN)
 
 
-def answers_of(connection: Connection, ident: str) -> tuple[Answer, ...]:
+def answers_of(connection: Connection, ident: str) -> tuple[EvidenceAnswer, ...]:
     """The evidence of a verdict; none for one that is not there."""
     found = connection.execute(select(verdicts.c.answers).where(verdicts.c.id == ident)).scalar_one_or_none()
-    return msgspec.convert(found or [], tuple[Answer, ...])
+    return msgspec.convert(found or [], tuple[EvidenceAnswer, ...])
 
 
 def history(

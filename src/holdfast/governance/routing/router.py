@@ -86,16 +86,21 @@ class MemoryRouter:
         upstreams: of the gateway.
         place: whose a call is.
         now_ms: the clock, Unix ms.
+        stopped: why nobody may ask a model in a tenant now; empty where somebody may.
 
     Attributes:
         facts: what is known; replaced whole at every look.
         sessions: which model a session has, those that were silent longest first.
     """
 
-    def __init__(self, upstreams: Sequence[Serving], place: Place, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, upstreams: Sequence[Serving], place: Place, now_ms: Callable[[], int],
+        stopped: Callable[[str, str], str] = lambda tenant, model: "",
+    ) -> None:  # fmt: skip
         self._upstreams = upstreams
         self._place = place
         self._now_ms = now_ms
+        self._stopped = stopped
         self.facts = RoutingFacts()
         self.sessions: OrderedDict[SessionKey, str] = OrderedDict()
         self._pending: OrderedDict[str, RouteDecision] = OrderedDict()
@@ -125,6 +130,8 @@ class MemoryRouter:
         )  # fmt: skip
 
         def judged(model: str) -> Allowed:
+            if routed and (why := self._stopped(call.caller.tenant, model)):
+                return Allowed(why=why)
             return rules.allowed(
                 document, model, facts, labels, self._upstreams, may_ask=may_ask(call.caller, model), must_know=routed
             )

@@ -59,6 +59,7 @@ class Changes:
         self._refresh: dict[str, Refresh] = {}
         self._numbers: dict[str, int] = {}
         self._failed = 0
+        self._seen: float | None = None  # when it looked last, on the loop's clock
         self._task: asyncio.Task[None] | None = None
 
     def follow(self, domain: str, refresh: Refresh) -> None:
@@ -70,17 +71,23 @@ class Changes:
         """Whether what is in memory is as new as it has to be: the last looks did not fail one after the other."""
         return self._failed < limits.CHANGES_FAILED_LOOKS
 
+    def age_s(self) -> float:
+        """How old, in seconds, what is in memory is: since the last look that did not fail; infinite before the first."""
+        return asyncio.get_running_loop().time() - self._seen if self._seen is not None else float("inf")
+
     async def look(self) -> None:
         """Look once: every domain that changed has read again when this returns.
 
         Raises:
             Unavailable: the store could not be read.
         """
+        began = asyncio.get_running_loop().time()
         for domain, number in (await self._store.read(_numbers)).items():
             refresh = self._refresh.get(domain)
             if refresh is not None and self._numbers.get(domain) != number:
                 await refresh()
                 self._numbers[domain] = number
+        self._seen = began
 
     async def start(self) -> None:
         """Look, then go on looking until ``stop``. Raises as ``look`` does."""

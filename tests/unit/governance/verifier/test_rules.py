@@ -47,7 +47,7 @@ def test_both_make_the_same_of_any_rows(gate: Any, data: st.DataObject) -> None:
     evidence = {}
     for query in gate.queries:
         rows = tuple(data.draw(EVIDENCE[query], label=query))
-        evidence[query] = gates.Answer(
+        evidence[query] = gates.EvidenceAnswer(
             query, {}, rows, {}, gates.digest_of(rows), data.draw(st.booleans()) if rows else False
         )
     ruling = ruled(gate, evidence, scope, Profile().of(gate.name))
@@ -65,6 +65,6 @@ def test_both_make_the_same_of_any_rows(gate: Any, data: st.DataObject) -> None:
 @given(rows=st.lists(ANSWERS, max_size=3), params=st.dictionaries(st.text(max_size=3), st.text(), max_size=3))
 def test_both_hash_the_same_content_to_the_same(rows: list[Any], params: dict[str, Any]) -> None:
     assert canonical.rows_hash(rows) == gates.digest_of(rows)
-    answer = gates.Answer("q", params, tuple(rows), {"a": 1}, "d", False)
+    answer = gates.EvidenceAnswer("q", params, tuple(rows), {"a": 1}, "d", False)
     stated = msgspec.convert(msgspec.to_builtins(answer), content.StatedAnswer)
     assert canonical.evidence_hash([stated]) == gates.digest_of_evidence([answer])

@@ -36,47 +36,44 @@ def decide(evidence: Evidence, scope: GateScope, thresholds: Thresholds) -> Ruli
         return fails(1, f"{owner} has no deputy", "Name a deputy in the manifest, and apply it")
     if owner.casefold() == deputy.casefold():
         return fails(1, f"{owner} is the deputy, too", "Name somebody else as deputy")
-    unit = str(row["unit"] or "")
-    for problem in _proven_here(evidence, scope, thresholds, owner, deputy, unit):
-        return problem
-    heard = max((int(one["at_ms"] or 0) for one in evidence["directory"].rows), default=0)
-    age_ms = scope.as_of_ms - heard
-    if not heard:
-        return unknown("missing", "no directory says who is who", "Connect one: holdfast directory token")
-    if age_ms > int(thresholds["directory_h"]) * 3_600_000:
-        return unknown("stale", f"the directory was silent for {age_ms // 3_600_000} hours", "Look at its provisioning")
-    problems = [
-        *_problems(evidence, scope, thresholds, "owner", owner, unit),
-        *_problems(evidence, scope, thresholds, "deputy", deputy, unit),
-        *_one_person(evidence, owner, deputy),
-    ]
-    for problem in sorted(problems, key=lambda one: one.verdict != "fail"):  # proven comes before unknown
-        return problem
+    found = [*_directory(evidence, scope, thresholds)]
+    unheard = bool(found) and found[0].cause == "missing"
+    found += _central(thresholds, str(row["unit"] or ""))
     expiries = []
     for role, name in (("owner", owner), ("deputy", deputy)):
+        found += _accepting(evidence, scope, thresholds, role, name)
+        if not unheard:
+            found += _standing(evidence, scope, thresholds, role, name, str(row["unit"] or ""))
         expiries.append(_accepted_ms(evidence, role, name) + int(thresholds["accepted_days"]) * DAY_MS)
         expiries.append(_signed_in_ms(evidence, name) + int(thresholds["sign_in_days"]) * DAY_MS)
+    found += [] if unheard else _one_person(evidence, owner, deputy)
+    proven = [one for one in found if one.verdict == "fail"]
+    for problem in (*proven, *found):
+        return problem
     return passes(2, f"{owner} owns it, {deputy} is deputy", min(expiries))
 
 
-def _proven_here(
-    evidence: Evidence, scope: GateScope, thresholds: Thresholds, owner: str, deputy: str, unit: str
-) -> Iterator[Ruling]:
-    """What is wrong whatever a directory says: a manifest that names others while it is down must not live on what stood."""
-    central = [word.strip().casefold() for word in str(thresholds["central_it"]).split(",") if word.strip()]
-    if unit.casefold() in central and thresholds["own_unit"]:
-        yield fails(1, f"{unit} is central IT", "Let the business unit that uses the workflow own it")
-    for role, name in (("owner", owner), ("deputy", deputy)):
-        accepted = _accepted_ms(evidence, role, name)
-        if not accepted:
-            yield fails(1, f"{name} did not accept to be {role}", f"Ask {name} to accept: holdfast workflow accept")
-        elif scope.as_of_ms - accepted > int(thresholds["accepted_days"]) * DAY_MS:
-            yield fails(1, f"{name} accepted to be {role} too long ago", f"Ask {name} to accept again")
+def _directory(evidence: Evidence, scope: GateScope, thresholds: Thresholds) -> Iterator[Ruling]:
+    last_ms = max((int(one["at_ms"] or 0) for one in evidence["directory"].rows), default=0)
+    age_ms = scope.as_of_ms - last_ms
+    if not last_ms:
+        yield unknown("missing", "no directory says who is who", "Connect one: holdfast directory token")
+    elif age_ms > int(thresholds["directory_h"]) * 3_600_000:
+        yield unknown("stale", f"the directory was silent for {age_ms // 3_600_000} hours", "Look at its provisioning")
 
 
-def _problems(
+def _accepting(evidence: Evidence, scope: GateScope, thresholds: Thresholds, role: str, name: str) -> Iterator[Ruling]:
+    accepted = _accepted_ms(evidence, role, name)
+    if not accepted:
+        yield fails(1, f"{name} did not accept to be {role}", f"Ask {name} to accept: holdfast workflow accept")
+    elif scope.as_of_ms - accepted > int(thresholds["accepted_days"]) * DAY_MS:
+        yield fails(1, f"{name} accepted to be {role} too long ago", f"Ask {name} to accept again")
+
+
+def _standing(
     evidence: Evidence, scope: GateScope, thresholds: Thresholds, role: str, name: str, unit: str
 ) -> Iterator[Ruling]:
+    """What the directory says of somebody."""
     people = [one for one in evidence["people"].rows if _is(one, name)]
     if len(people) != 1:
         count = "twice" if people else "not"
@@ -87,25 +84,31 @@ def _problems(
         yield fails(1, f"the {role} {name} has left", f"Name another {role}")
     if not DirectoryPerson(id="", user_name=name, user_type=str(person["user_type"] or "")).human:
         yield fails(1, f"the {role} {name} is no person", f"Name a person as {role}")
-    theirs = str(person["unit"] or "")
-    if not unit or not theirs:
-        yield unknown(
-            "missing",
-            f"the unit of {'the workflow' if not unit else name} is not known",
-            "Say it in the manifest, or in the directory",
-        )
-    elif theirs.casefold() != unit.casefold():
-        yield fails(1, f"the {role} {name} is of {theirs}, the workflow of {unit}", f"Name a {role} of {unit}")
+    yield from _unit(role, name, str(person["unit"] or ""), unit)
     signed_in = _signed_in_ms(evidence, name)
     if scope.as_of_ms - signed_in > int(thresholds["sign_in_days"]) * DAY_MS:
         since = "never" if not signed_in else f"not for {(scope.as_of_ms - signed_in) // DAY_MS} days"
         yield fails(1, f"{name} signed in {since}", f"Ask {name} to sign in to the console")
 
 
+def _unit(role: str, name: str, theirs: str, unit: str) -> Iterator[Ruling]:
+    if not unit or not theirs:
+        who = name if unit else "the workflow"
+        yield unknown("missing", f"the unit of {who} is not known", "Say it in the manifest, or in the directory")
+    elif theirs.casefold() != unit.casefold():
+        yield fails(1, f"the {role} {name} is of {theirs}, the workflow of {unit}", f"Name a {role} of {unit}")
+
+
+def _central(thresholds: Thresholds, unit: str) -> Iterator[Ruling]:
+    """What the manifest alone proves."""
+    central = {word.strip().casefold() for word in str(thresholds["central_it"]).split(",")} - {""}
+    if unit.casefold() in central and thresholds["own_unit"]:
+        yield fails(1, f"{unit} is central IT", "Let the business unit that uses the workflow own it")
+
+
 def _one_person(evidence: Evidence, owner: str, deputy: str) -> Iterator[Ruling]:
     """One who is named by user name here and by address there."""
-    both = [one for one in evidence["people"].rows if _is(one, owner) and _is(one, deputy)]
-    if both:
+    if any(_is(one, owner) and _is(one, deputy) for one in evidence["people"].rows):
         yield fails(1, f"{owner} and {deputy} are one person", "Name somebody else as deputy")
 
 

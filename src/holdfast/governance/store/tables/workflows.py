@@ -117,3 +117,19 @@ workflow_runs: Final = Table(
 _of = workflow_runs.c
 Index("ix_workflow_runs_workflow", _of.tenant, _of.workflow, _of.queued_ms)
 Index("ix_workflow_runs_session", _of.tenant, _of.session)
+
+workflow_run_tools: Final = Table(
+    "workflow_run_tools",
+    metadata,
+    *map(_key, ("tenant", "id", "tool")),
+    *map(_text, ("workflow", "effect")),
+    _time("queued_ms"),
+    _count("calls"),
+)
+"""Which tools each run of the journal called, as what they counted then, and how often."""
+Index(
+    "ix_workflow_run_tools_workflow",
+    workflow_run_tools.c.tenant,
+    workflow_run_tools.c.workflow,
+    workflow_run_tools.c.queued_ms,
+)

@@ -30,28 +30,25 @@ MACHINES: Final = frozenset(
 
 def owner(case: RuleCase) -> Judgement:
     """6.a. Two different people, of the workflow's own unit and not of central IT, who work here, who are people, who said
-    yes, and who were seen. Our own records prove what they prove; of people the directory says what it says only while it is
-    heard."""
+    yes, and who were seen. What is proven is so also where the directory is not heard any more; that it was never heard, or is
+    silent, is a gap."""
     workflow = next(iter(case.of("workflow")), None)
     if workflow is None:
         return Judgement("unknown", "there is no manifest", cause="missing")
     roles = {role: str(workflow[role] or "") for role in ("owner", "deputy")}
     unit = str(workflow["unit"] or "")
-    violations = _proven_here(case, roles, unit)
-    if violations:
-        return Judgement("fail", violations[0])
+    violations, gaps = _proven_here(case, roles, unit), list[Gap]()
     heard_ms = max((whole(row["at_ms"]) for row in case.of("directory")), default=0)
-    if heard_ms == 0:
-        return Judgement("unknown", "no directory was ever heard", cause="missing")
+    if heard_ms == 0:  # what people are there says nothing
+        return concluded(violations, [Gap("missing", "no directory was ever heard")], "", None)
     if case.as_of_ms - heard_ms > case.number("directory_h") * HOUR_MS:
-        return Judgement("unknown", "the directory is not heard any more", cause="stale")
+        gaps.append(Gap("stale", "the directory is not heard any more"))
     found = {role: _people(case, name) for role, name in roles.items()}
-    gaps: list[Gap] = []
     for role, people in found.items():
         violations += _of_person(case, role, roles[role], people, unit)
         if len(people) == 1 and not (unit and people[0]["unit"]):
             gaps.append(Gap("missing", f"the unit of the workflow or of its {role} is not known"))
-    if all(len(people) == 1 for people in found.values()) and found["owner"][0]["id"] == found["deputy"][0]["id"]:
+    if {one["id"] for one in found["owner"]} & {one["id"] for one in found["deputy"]}:
         violations.append("owner and deputy are one person")
     moments = [_accepted(case, role, name) + case.number("accepted_days") * DAY_MS for role, name in roles.items()]
     moments += [_signed_in(case, name) + case.number("sign_in_days") * DAY_MS for name in roles.values()]

@@ -154,3 +154,17 @@ def _journal() -> None:
     with op.batch_alter_table("workflow_runs", schema=None) as batch_op:
         batch_op.create_index("ix_workflow_runs_session", ["tenant", "session"], unique=False)
         batch_op.create_index("ix_workflow_runs_workflow", ["tenant", "workflow", "queued_ms"], unique=False)
+
+    op.create_table(
+        "workflow_run_tools",
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("tool", sa.Text(), nullable=False),
+        sa.Column("workflow", sa.Text(), nullable=False),
+        sa.Column("effect", sa.Text(), nullable=False),
+        sa.Column("queued_ms", sa.BigInteger(), nullable=False),
+        sa.Column("calls", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "id", "tool", name=op.f("pk_workflow_run_tools")),
+    )
+    with op.batch_alter_table("workflow_run_tools", schema=None) as batch_op:
+        batch_op.create_index("ix_workflow_run_tools_workflow", ["tenant", "workflow", "queued_ms"], unique=False)
