@@ -15,7 +15,7 @@ from holdfast.governance import limits
 from holdfast.governance.asking import STORE, JsonOutput, Screen, ServerToken, ServerUrl, Tenant, read_file
 from holdfast.governance.verifier.documents import StatedPlan, read_plan
 from holdfast.governance.verifier.reader import opened, recorded_plan
-from holdfast.governance.verifier.verify import EXITS, Verification, shown, verify
+from holdfast.governance.verifier.verify import EXITS, PlanVerification, shown, verify
 from holdfast.hub.clock import Clock
 
 _EXPORT: Final = "/v1/x/governance/plan/export"
@@ -25,7 +25,7 @@ _TIMEOUT_S: Final = 60.0
 def verify_command(
     ctx: typer.Context,
     file: Annotated[Path | None, typer.Argument(help="What `holdfast plan export` wrote; without one the plan of the server or the store.")] = None,
-    governance: Annotated[str, typer.Option("--governance", help="The store to hold it against: a file, or postgresql://….", show_default=False)] = "",
+    governance: Annotated[str, typer.Option("--governance", envvar="HOLDFAST_GOVERNANCE_URL", help="The store to hold it against: a file, or postgresql://….", show_default=False)] = "",
     url: ServerUrl = "", token: ServerToken = "", tenant: Tenant = "default",
     at: Annotated[str, typer.Option("--at", help="Judge as of this day, such as 2026-11-30: for a plan from an archive.")] = "",
     as_json: JsonOutput = False,
@@ -55,7 +55,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("verify")(verify_command)
 
 
-async def _verify(stated: StatedPlan | None, governance: str, tenant: str, now_ms: int) -> Verification:
+async def _verify(stated: StatedPlan | None, governance: str, tenant: str, now_ms: int) -> PlanVerification:
     if stated is not None and not governance:
         return await verify(stated, None, now_ms)
     async with opened(governance or STORE) as store:
@@ -102,7 +102,7 @@ def _moment(day: str) -> int:
     return int(after.timestamp() * 1_000) - 1
 
 
-def _say(screen: Screen, found: Verification) -> None:
+def _say(screen: Screen, found: PlanVerification) -> None:
     for one in found.lines:
         says = f" ({one.says})" if one.says else ""
         screen.say(f"{one.outcome:<11}  {one.subject}{says}{f': {one.reason}' if one.reason else ''}", wrap=False)

@@ -126,15 +126,15 @@ def _counted(how: Rereading, stated: Mapping[str, int | str], now: Mapping[str, 
 def _changed(stated: StatedAnswer, again: Sequence[Row]) -> str:
     """Which rows are others, in words."""
     before, after = [dict(row) for row in stated.rows], [dict(row) for row in again]
-    gone, new = [row for row in before if row not in after], [row for row in after if row not in before]
-    words = [f"{len(gone)} rows of {stated.query} are not in the store" if gone else ""]
+    missing, new = [row for row in before if row not in after], [row for row in after if row not in before]
+    words = [f"{len(missing)} rows of {stated.query} are not in the store" if missing else ""]
     words.append(f"{len(new)} rows of the store are not in it" if new else "")
-    first = next(iter(_pair(gone, new)), "")
+    first = next(iter(_pair(missing, new)), "")
     return f"changed: {', '.join(word for word in words if word)}{first}; nobody counted a change since"
 
 
-def _pair(gone: Sequence[dict[str, Any]], new: Sequence[dict[str, Any]]) -> Iterator[str]:
-    for before, after in zip(gone, new, strict=False):
+def _pair(missing: Sequence[dict[str, Any]], new: Sequence[dict[str, Any]]) -> Iterator[str]:
+    for before, after in zip(missing, new, strict=False):
         for name in before:
             if before[name] != after.get(name):
                 yield f" ({name} was {before[name]!s:.40}, is {after.get(name)!s:.40})"

@@ -44,7 +44,7 @@ class VerifiedLine(NamedTuple):
         return "; ".join(one.text for one in self.remarks if one.outcome == self.outcome)
 
 
-class Verification(NamedTuple):
+class PlanVerification(NamedTuple):
     """What came of it."""
 
     lines: Sequence[VerifiedLine]
@@ -70,7 +70,7 @@ def _line(subject: str, says: str, remarks: Sequence[Remark]) -> VerifiedLine:
     return VerifiedLine(subject, says, worst([one.outcome for one in remarks]), list(dict.fromkeys(remarks)))
 
 
-async def verify(plan: StatedPlan, store: PlanRows | None, now_ms: int, *, recorded: bool = False) -> Verification:
+async def verify(plan: StatedPlan, store: PlanRows | None, now_ms: int, *, recorded: bool = False) -> PlanVerification:
     """Verify a plan.
 
     Args:
@@ -97,7 +97,7 @@ async def verify(plan: StatedPlan, store: PlanRows | None, now_ms: int, *, recor
     lines += [
         _line(_of_waiver(one), "waived", waivers[one.id]) for one in {one.id: one for one in plan.waivers}.values()
     ]
-    return Verification(lines)
+    return PlanVerification(lines)
 
 
 def _subject(verdict: StatedVerdict) -> str:
@@ -206,7 +206,7 @@ def _dependent(plan: StatedPlan, remarks: dict[str, list[Remark]]) -> None:
                 own.append(against(f"it reads {gate} as {row.get('verdict')!s:.20}, and that says {other.verdict}"))
 
 
-def shown(found: Verification) -> dict[str, Any]:
+def shown(found: PlanVerification) -> dict[str, Any]:
     """As JSON."""
     return {
         "outcome": found.outcome,

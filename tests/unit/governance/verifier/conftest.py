@@ -16,7 +16,7 @@ from holdfast.governance.store.tables.workflows import workflow_runs
 from holdfast.governance.verifier.canonical import evidence_hash, rows_hash, verdict_id
 from holdfast.governance.verifier.documents import StatedAnswer, StatedVerdict, read_plan
 from holdfast.governance.verifier.reader import opened, recorded_plan
-from holdfast.governance.verifier.verify import Verification, verify
+from holdfast.governance.verifier.verify import PlanVerification, verify
 from tests.unit.governance.rollout.conftest import DAY_MS, TENANT, WORKFLOW, Company
 from tests.unit.governance.rollout.conftest import company as _company
 
@@ -37,16 +37,16 @@ class Auditor:
         found: Plan = msgspec.json.decode(msgspec.json.encode(await bundle(self.company.plan, TENANT)))
         return found
 
-    async def alone(self, plan: Plan) -> Verification:
+    async def alone(self, plan: Plan) -> PlanVerification:
         """What the verifier says with nothing but the file."""
         return await verify(read_plan(msgspec.json.encode(plan)), None, self.company.clock.wall_ms())
 
-    async def beside(self, plan: Plan) -> Verification:
+    async def beside(self, plan: Plan) -> PlanVerification:
         """What it says with the store at hand."""
         async with opened(self.address) as store:
             return await verify(read_plan(msgspec.json.encode(plan)), store, self.company.clock.wall_ms())
 
-    async def recorded(self) -> Verification:
+    async def recorded(self) -> PlanVerification:
         """What it says of the store itself."""
         now_ms = self.company.clock.wall_ms()
         async with opened(self.address) as store:
@@ -102,7 +102,7 @@ def mended(verdict: Plan, change: Callable[[Plan], Any] | None = None) -> None:
     verdict["status"]["verdict_id"] = verdict["id"]
 
 
-def said_of(found: Verification, subject: str) -> Mapping[str, str]:
+def said_of(found: PlanVerification, subject: str) -> Mapping[str, str]:
     """Outcome and reason of the lines about a subject."""
     line = next(one for one in found.lines if one.subject.startswith(subject))
     return {"outcome": line.outcome, "reason": line.reason}

@@ -6,14 +6,14 @@ from __future__ import annotations
 import pytest
 
 from holdfast.governance.directory.model import Person
-from holdfast.governance.verifier.verify import Verification
+from holdfast.governance.verifier.verify import PlanVerification
 from tests.unit.governance.rollout.conftest import TENANT, WORKFLOW, Company
 from tests.unit.governance.verifier.conftest import Auditor, of, said_of
 
 pytestmark = pytest.mark.anyio
 
 
-def agrees(found: Verification) -> bool:
+def agrees(found: PlanVerification) -> bool:
     assert found.outcome == "agree", [
         (one.subject, one.outcome, one.reason) for one in found.lines if one.outcome != "agree"
     ]

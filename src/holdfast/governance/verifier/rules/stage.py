@@ -27,9 +27,9 @@ def stage(case: RuleCase) -> Judgement:
     if not seen:
         rank = max((_rank_of_tool(row) for row in tools), default=0)
     violations = [f"what it does is of rank {rank}, declared is {declared}"] if rank > RANK[declared] else []
-    gone = sum(whole(row["n"]) for row in runs if row["lost"])
+    lost = sum(whole(row["n"]) for row in runs if row["lost"])
     gaps = (
-        [Gap("missing", f"{gone} of {total} runs are lost")] if gone * 100 > total * case.number("lost_percent") else []
+        [Gap("missing", f"{lost} of {total} runs are lost")] if lost * 100 > total * case.number("lost_percent") else []
     )
     return concluded(violations, gaps, "it does no more than it declares", total)
 
