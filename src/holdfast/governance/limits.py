@@ -218,6 +218,7 @@ PLAN_VERIFY_ROWS = 20_000  # of the ledger that every computation verifies again
 PLAN_VERIFY_MS = 6 * 3_600_000  # after so long
 VALIDATION_BYTES = 1 << 20  # one report of holdfast validate
 PLAN_KEEP_MS = 400 * 86_400_000  # verdicts are kept
+PLAN_FILE_BYTES = 256 << 20  # a plan as a file, for whoever verifies it
 
 # the directory
 DIRECTORY_PEOPLE = 200_000  # of one tenant, and as many groups
