@@ -356,6 +356,7 @@ for _domain in (
     "money",
     "neighbours",
     "trust",
+    "workflows",
 ):
     importlib.import_module(f"tests.mutants.{_domain}")
 

@@ -12,16 +12,25 @@ from holdfast.governance.directory.service import Directory
 from holdfast.governance.inbox.assembly import inbox_of
 from holdfast.governance.inbox.desk import InboxDesk
 from holdfast.governance.inbox.succession import Succession
+from holdfast.governance.keys.service import GatewayKeys
 from holdfast.governance.ledger.bills.month_charges import MonthCharges
 from holdfast.governance.ledger.bills.service import Bills
 from holdfast.governance.ledger.desk import LedgerDesk
 from holdfast.governance.ledger.imports.service import Importer
 from holdfast.governance.ledger.service import Ledger
+from holdfast.governance.operations.desk import OperationsDesk
+from holdfast.governance.operations.moves import WorkflowMoves
+from holdfast.governance.operations.port import NoGates
+from holdfast.governance.operations.rules import StartBook
+from holdfast.governance.operations.service import Operations
 from holdfast.governance.organisation.service import Organisation
+from holdfast.governance.outcomes.service import OutcomeService
 from holdfast.governance.pricing.service import Prices
 from holdfast.governance.rollout.evidence import EvidenceReader
 from holdfast.governance.rollout.service import Rollout
 from holdfast.governance.store.store import Store
+from holdfast.governance.workflows.desk import WorkflowDesk
+from holdfast.governance.workflows.observing import WorkflowSources
 from holdfast.governance.workflows.service import Workflows
 from holdfast.hub.clock import Clock
 
@@ -50,6 +59,34 @@ async def plan(store: Store, now_ms: Callable[[], int]) -> Rollout:
     """The plan of a store."""
     found, _ = await _plan_and_inbox(store, now_ms)
     return found
+
+
+async def workflow_desk(store: Store, now_ms: Callable[[], int]) -> WorkflowDesk:
+    """The workflows of a store, with all that is known of them elsewhere."""
+    prices, organisation = await _prices(store, now_ms), Organisation(store, now_ms)
+    await organisation.refresh()
+    workflows, keys = Workflows(store, organisation, now_ms), GatewayKeys(store, organisation, now_ms)
+    await workflows.refresh()
+    await keys.refresh()
+    count, clock = SpendCount(organisation, now_ms), Clock()
+    ledger = Ledger(store, prices, organisation, clock, watch=count)
+    budgets = Budgets(store, ledger, organisation, clock, count)
+    await budgets.refresh()
+    importer, outcomes = Importer(ledger, prices.convert), OutcomeService(store, now_ms)
+    return WorkflowDesk(
+        WorkflowSources(store, workflows, organisation, keys, prices, budgets, importer, outcomes, now_ms)
+    )
+
+
+async def operations_desk(store: Store, now_ms: Callable[[], int]) -> OperationsDesk:
+    """The stops and incidents of a store: whoever has its sessions carries them out."""
+    organisation = Organisation(store, now_ms)
+    await organisation.refresh()
+    workflows, keys = Workflows(store, organisation, now_ms), GatewayKeys(store, organisation, now_ms)
+    await workflows.refresh()
+    await keys.refresh()
+    operations = Operations(store, now_ms, StartBook(workflows, NoGates(), None, lambda: 0.0))
+    return OperationsDesk(operations, WorkflowMoves(operations, workflows, keys))
 
 
 async def inbox_desk(store: Store, now_ms: Callable[[], int]) -> InboxDesk:

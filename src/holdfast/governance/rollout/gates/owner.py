@@ -39,16 +39,17 @@ def decide(evidence: Evidence, scope: GateScope, thresholds: Thresholds) -> Ruli
         return fails(1, f"{owner} has no deputy", "Name a deputy in the manifest, and apply it")
     if owner.casefold() == deputy.casefold():
         return fails(1, f"{owner} is the deputy, too", "Name somebody else as deputy")
-    found = [*_directory(evidence, scope, thresholds)]
-    unheard = bool(found) and found[0].cause == "missing"
-    expiries = []
+    unit, silent = str(row["unit"] or ""), [*_directory(evidence, scope, thresholds)]
+    unheard = any(one.cause == "missing" for one in silent)
+    found, expiries = [*_central(thresholds, unit), *silent], []
     for role, name in (("owner", owner), ("deputy", deputy)) if deputy else (("owner", owner),):
         roles = ("owner", "deputy") if stands_in is not None else (role,)
         found += _accepting(evidence, scope, thresholds, roles, name)
         if not unheard:
-            found += _standing(evidence, scope, thresholds, role, name, str(row["unit"] or ""))
+            found += _standing(evidence, scope, thresholds, role, name, unit)
         expiries.append(_accepted_ms(evidence, roles, name) + int(thresholds["accepted_days"]) * DAY_MS)
         expiries.append(_signed_in_ms(evidence, name) + int(thresholds["sign_in_days"]) * DAY_MS)
+    found += _one_person(evidence, owner, deputy) if deputy and not unheard else ()
     proven = [one for one in found if one.verdict == "fail"]
     for problem in (*proven, *found):
         return problem
@@ -111,23 +112,33 @@ def _standing(
         yield fails(1, f"the {role} {name} has left", f"Name another {role}")
     if not DirectoryPerson(id="", user_name=name, user_type=str(person["user_type"] or "")).human:
         yield fails(1, f"the {role} {name} is no person", f"Name a person as {role}")
-    yield from _unit(thresholds, role, name, str(person["unit"] or ""), unit)
+    yield from _unit(role, name, str(person["unit"] or ""), unit)
     signed_in = _signed_in_ms(evidence, name)
     if scope.as_of_ms - signed_in > int(thresholds["sign_in_days"]) * DAY_MS:
         since = "never" if not signed_in else f"not for {(scope.as_of_ms - signed_in) // DAY_MS} days"
         yield fails(1, f"{name} signed in {since}", f"Ask {name} to sign in to the console")
 
 
-def _unit(thresholds: Thresholds, role: str, name: str, theirs: str, unit: str) -> Iterator[Ruling]:
+def _central(thresholds: Thresholds, unit: str) -> Iterator[Ruling]:
+    """Whatever a directory says: a manifest that names another unit while it is down must not live on what stood."""
+    central = {word.strip().casefold() for word in str(thresholds["central_it"]).split(",")}
+    if unit.casefold() in central and thresholds["own_unit"]:
+        yield fails(1, f"{unit} is central IT", "Let the business unit that uses the workflow own it")
+
+
+def _one_person(evidence: Evidence, owner: str, deputy: str) -> Iterator[Ruling]:
+    """One who is named by user name here and by address there."""
+    if any(_is(one, owner) and _is(one, deputy) for one in evidence["people"].rows):
+        yield fails(1, f"{owner} and {deputy} are one person", "Name somebody else as deputy")
+
+
+def _unit(role: str, name: str, theirs: str, unit: str) -> Iterator[Ruling]:
     if not unit or not theirs:
         who = name if unit else "the workflow"
         yield unknown("missing", f"the unit of {who} is not known", "Say it in the manifest, or in the directory")
         return
     if theirs.casefold() != unit.casefold():
         yield fails(1, f"the {role} {name} is of {theirs}, the workflow of {unit}", f"Name a {role} of {unit}")
-    central = {word.strip().casefold() for word in str(thresholds["central_it"]).split(",")}
-    if unit.casefold() in central and thresholds["own_unit"]:
-        yield fails(1, f"{unit} is central IT", "Let the business unit that uses the workflow own it")
 
 
 def _is(person: Row, name: str) -> bool:
