@@ -24,7 +24,7 @@ async def served(company: Company) -> Company:
 
 
 async def calls(
-    company: Company, *, calm_ms: int, busy_ms: int, each: int = 20, programs: int = 10, **facts: Any
+    company: Company, *, calm_ms: int, busy_ms: int, each: int = 20, programs: int = 10, half: int = HALF, **facts: Any
 ) -> None:
     """People use the workflow for an hour of three days ago; in its second half programs are at work, too."""
     start = (company.clock.wall_ms() - 3 * DAY_MS) // 60_000 * 60_000
