@@ -48,26 +48,11 @@ def decide(evidence: Evidence, scope: GateScope, thresholds: Thresholds) -> Ruli
             runs += int(row["runs"] or 0)
     if not held_ms:
         return fails(0, f"{stage} was declared and {before} never was", _TAKE.format(before=before))
-<<<<<<< HEAD
-    wanted_gates = str(thresholds["gates"]).split(",")
-    rows = [row for row in evidence["passed"].rows if row["gate"] in wanted_gates]
-    for row in rows:  # what is proven to be violated is so whatever else is missing
-        if row["verdict"] == "fail" and not row["waived"]:
-            reason = f"gate {row['gate']} fails, which {before} has to pass"
-            return fails(runs, reason, f"Mend gate {row['gate']} first")
-    days, wanted_days, wanted = held_ms // DAY_MS, int(thresholds["days"]), int(thresholds["runs"])
-    if days < wanted_days or runs < wanted:
-        reason = f"it was {before} for {days} days and {runs} runs, of {wanted_days} days and {wanted} runs"
-        return unknown("few", reason, f"Stay with {before} until there are as many", runs)
-    passed = {str(row["gate"]) for row in rows if row["waived"] or row["verdict"] in ("pass", "not_applicable")}
-    missing = [gate for gate in wanted_gates if gate not in passed]
-=======
     days, least_days, least = held_ms // DAY_MS, int(thresholds["days"]), int(thresholds["runs"])
     if days < least_days or runs < least:
         reason = f"it was {before} for {days} days and {runs} runs, of {least_days} days and {least} runs"
         return unknown("few", reason, f"Stay with {before} until there are as many", runs)
     missing = [gate for gate in wanted if gate not in waived and standing.get(gate) not in ("pass", "not_applicable")]
->>>>>>> i13-inbox
     if missing:
         return unknown(
             "missing", f"{before} has not passed {', '.join(missing)}", f"Pass gate {missing[0]} first", runs
