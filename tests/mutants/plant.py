@@ -347,6 +347,7 @@ for _domain in (
     "adapters",
     "budget_desk",
     "budgets",
+    "directory",
     "extensions",
     "feed",
     "frontends",
