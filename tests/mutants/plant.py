@@ -351,6 +351,7 @@ for _domain in (
     "feed",
     "frontends",
     "governance",
+    "inbox",
     "lives",
     "models",
     "money",
