@@ -15,7 +15,7 @@ FORMAT: Final = 1
 
 
 async def bundle(plan: Rollout, tenant: str) -> dict[str, Any]:
-    """``{format, tenant, as_of_ms, zone, verdicts: [{…, status, answers: [{…, sql}]}], unbuilt, waivers}``.
+    """``{format, tenant, as_of_ms, zone, verdicts: [{…, status, answers: [{…, sql}]}], unbuilt, profiles, waivers}``.
 
     Raises:
         Unavailable: of the store.
@@ -29,16 +29,16 @@ async def bundle(plan: Rollout, tenant: str) -> dict[str, Any]:
             status, row, answers = await plan.explain(tenant, gate.name, place)
             if row is None:
                 continue
-            answered = [{**msgspec.to_builtins(one), "sql": _sql(one.query)} for one in answers]
+            answered = [{**msgspec.to_builtins(one), "sql": sql_of(one.query)} for one in answers]
             verdicts.append({**msgspec.to_builtins(row), "status": msgspec.to_builtins(status), "answers": answered})
     return {
         "format": FORMAT, "tenant": tenant, "as_of_ms": scope.as_of_ms, "zone": scope.zone, "verdicts": verdicts,
         "unbuilt": [gate.name for gate in GATES if gate.decide is None],
-        "waivers": msgspec.to_builtins(plan.waivers(tenant)),
+        "profiles": msgspec.to_builtins(plan.profiles(tenant)), "waivers": msgspec.to_builtins(plan.waivers(tenant)),
     }  # fmt: skip
 
 
-def _sql(name: str) -> str:
+def sql_of(name: str) -> str:
     """The text of a query; empty for a reckoning, which is no single one."""
     try:
         return query_text(name)

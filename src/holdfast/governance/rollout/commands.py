@@ -25,6 +25,8 @@ from holdfast.governance.asking import (
     read_file,
 )
 from holdfast.governance.rollout import desk
+from holdfast.governance.rollout.monday import Monday
+from holdfast.governance.rollout.monday_text import monday_mail
 from holdfast.governance.rollout.service import Rollout
 from holdfast.governance.store.store import Store
 
@@ -50,6 +52,7 @@ class PlanCommands:
         for name in (
             "status",
             "next",
+            "monday",
             "explain",
             "check",
             "waive",
@@ -101,6 +104,15 @@ class PlanCommands:
         asker.show(answer, ("gate", "who", "by", "what", "for", "then"), rows, "Nothing is in the way.")
         if answer["few"] and not as_json:
             asker.tell(answer, f"{answer['few']} of them open {answer['reach']} doors.")
+
+    def monday_command(
+        self, ctx: typer.Context, governance: StoreUrl = STORE, url: Url = "", token: Token = "",
+        tenant: Tenant = "default", as_json: JsonOutput = False,
+    ) -> None:  # fmt: skip
+        """Print the page for Monday: who must do what by when, may each workflow go on, what flipped in a week."""
+        asker = self._asker(ctx, governance, url, token, tenant, as_json)
+        answer = asker.ask(desk.MONDAY)
+        asker.tell(answer, *monday_mail(msgspec.convert(answer, Monday)).text.splitlines())
 
     def explain_command(
         self, ctx: typer.Context, gate: GateName,

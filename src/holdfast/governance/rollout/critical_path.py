@@ -68,6 +68,11 @@ def _place(gate: str) -> int:
     return list(BY_NAME).index(gate)
 
 
+def _place_last(gate: str) -> tuple[bool, int]:
+    """What waits for a gate to be built comes after everything that somebody can do this week."""
+    return BY_NAME[gate].decide is None, _place(gate)
+
+
 def next_actions(
     workflows: Sequence[WorkflowFacts],
     status: Mapping[str, Mapping[str, GateStatus]],
@@ -92,7 +97,7 @@ def next_actions(
             key = (name, gate.fix or gate.reason, who[facts.workflow, name])
             grouped.setdefault(key, []).append((facts, gate, len(wanted) == 1, stops))
     actions = [_action(key, some) for key, some in grouped.items()]
-    return sorted(actions, key=lambda one: (-len(one.stopped), -len(one.opens), _place(one.gate), one.what))
+    return sorted(actions, key=lambda one: (-len(one.stopped), -len(one.opens), *_place_last(one.gate), one.what))
 
 
 def _action(key: tuple[str, str, str], some: list[tuple[WorkflowFacts, GateStatus, bool, bool]]) -> NextAction:

@@ -10,8 +10,8 @@ import msgspec
 from holdfast.errors import Refused
 from holdfast.governance import limits
 from holdfast.governance.actions import ActionCall, DomainAction
-from holdfast.governance.rollout import overview
-from holdfast.governance.rollout.bundle import bundle
+from holdfast.governance.rollout import monday, overview
+from holdfast.governance.rollout.bundle import bundle, sql_of
 from holdfast.governance.rollout.model import DoorName
 from holdfast.governance.rollout.service import Rollout
 from holdfast.version import build_id
@@ -53,6 +53,11 @@ async def next_steps(plan: Rollout, call: ActionCall) -> Any:
     return overview.plan_next(plan, call.tenant)
 
 
+async def monday_page(plan: Rollout, call: ActionCall) -> Any:
+    """What the Monday page shows."""
+    return await monday.answer(plan, call.tenant)
+
+
 async def explain(plan: Rollout, call: ActionCall) -> Any:
     """A gate's verdict with the evidence it stands on."""
     gate, workflow = call.facts["gate"], call.facts.get("workflow", "")
@@ -62,7 +67,7 @@ async def explain(plan: Rollout, call: ActionCall) -> Any:
     return {
         "status": msgspec.to_builtins(found),
         "verdict": msgspec.to_builtins(row) if row is not None else None,
-        "evidence": msgspec.to_builtins(answers),
+        "evidence": [{**msgspec.to_builtins(one), "sql": sql_of(one.query)} for one in answers],
         "beside": await plan.beside(call.tenant, gate, workflow),
         "who": plan.who(call.tenant, gate, workflow),
         "history": [
@@ -157,6 +162,9 @@ STATUS: Final = DomainAction(
     "status", "GET", "", "spend", "Plan: how every workflow stands", status, query=("workflow", "compute")
 )
 NEXT: Final = DomainAction("next", "GET", "/next", "spend", "Plan: what to do next, and who", next_steps)
+MONDAY: Final = DomainAction(
+    "monday", "GET", "/monday", "spend", "Plan: the page for Monday, by person, with what flipped", monday_page
+)
 EXPLAIN: Final = DomainAction(
     "explain", "GET", "/gates/{gate}", "spend", "Plan: a gate's verdict with its evidence", explain, query=("workflow",)
 )
@@ -189,18 +197,7 @@ VALIDATIONS: Final = DomainAction(
 )
 BUILD: Final = DomainAction("build", "GET", "/build", "", "Plan: which build answers", build)
 ACTIONS: Final = (
-    STATUS,
-    NEXT,
-    EXPLAIN,
-    CHECK,
-    WAIVERS,
-    WAIVE,
-    END_WAIVER,
-    PROFILE,
-    SET_PROFILE,
-    EXPORT,
-    VALIDATION,
-    VALIDATIONS,
+    STATUS, NEXT, MONDAY, EXPLAIN, CHECK, WAIVERS, WAIVE, END_WAIVER, PROFILE, SET_PROFILE, EXPORT, VALIDATION, VALIDATIONS,
     BUILD,
-)
+)  # fmt: skip
 """All of them."""

@@ -128,6 +128,10 @@ class Rollout:
         """The numbers that hold."""
         return next(iter(self._contents.profiles.get(tenant, ())), Profile())
 
+    def profiles(self, tenant: str) -> list[Profile]:
+        """Every version of the numbers, the first one first."""
+        return list(reversed(self._contents.profiles.get(tenant, ())))
+
     def workflows(self, tenant: str) -> list[WorkflowFacts]:
         """The workflows of a tenant, retired ones left out."""
         return [one for one in self._workflows.listed(tenant) if one.state != "retired"]
@@ -200,7 +204,7 @@ class Rollout:
         answers = await self._reader.answer(names, scope)
         rows: list[tuple[VerdictRow, Sequence[EvidenceAnswer]]] = []
         for gate in gates:
-            evidence = {name: answers[name] for name in gate.queries}
+            evidence = {name: answers[name] for name in gate.queries if name in answers}
             ruling = ruled(gate, evidence, scope, profile.of(gate.name))
             before = self._contents.records.get((tenant, place, gate.name), Records()).newest
             row = verdict_row(

@@ -16,6 +16,7 @@ from holdfast.governance.directory.scim.endpoint import PATH
 from holdfast.governance.store.store import Store
 from tests.unit.governance.directory.served_directory import GROUP, PATCH, USER, Provider, provider_of
 
+USERS = "Users"
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
 
 
@@ -102,7 +103,7 @@ async def test_what_comes_is_bounded_before_it_is_read(provider: Provider, monke
     assert long.status_code == 413
     monkeypatch.setattr(limits, "DIRECTORY_QUERY_CHARS", 100)
     far = "x" * 200
-    await provider.ask("POST", "/Users/.search", {"filter": f'userName eq "{far}"'}, status=400)
+    await provider.ask("POST", f"/{USERS}/.search", {"filter": f'userName eq "{far}"'}, status=400)
     ann = await provider.make("ann")
     await provider.patch(f"/Users/{ann}", {"op": "add", "path": f'emails[type eq "{far}"]', "value": "x"}, status=400)
     monkeypatch.setattr(limits, "DIRECTORY_OPERATIONS", 2)
@@ -113,20 +114,20 @@ async def test_what_comes_is_bounded_before_it_is_read(provider: Provider, monke
     assert len(provider.directory.people("acme")) == 1
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"{", b"[]", b"null", b'"x"', b"\xff\xfe", b'{"a":NaN}', b"[" * 5_000, b'{"a":' * 5_000, b'{"userName":"\\ud800"}',
-        b'{"schemas":7}', b'{"userName":{}}', b'{"userName":""}', b'{"userName":"a\\u0000b"}', b'{"userName":"   "}',
-        b'{"Operations":{}}', b"{}",
-    ],
+RUBBISH = (
+    b"{", b"[]", b"null", b'"x"', b"\xff\xfe", b'{"a":NaN}', b"[" * 5_000, b'{"a":' * 5_000, b'{"userName":"\\ud800"}',
+    b'{"schemas":7}', b'{"userName":{}}', b'{"userName":""}', b'{"userName":"a\\u0000b"}', b'{"userName":"   "}',
+    b'{"Operations":{}}', b"{}",
 )  # fmt: skip
-async def test_rubbish_is_a_named_error_and_makes_nobody(provider: Provider, body: bytes) -> None:
+
+
+async def test_rubbish_is_a_named_error_and_makes_nobody(provider: Provider) -> None:
     ann = await provider.make("ann")
-    for method, path in (("POST", "/Users"), ("PATCH", f"/Users/{ann}"), ("PUT", f"/Users/{ann}")):
-        answer = await provider.http.request(method, path, content=body)
-        assert answer.status_code in (400, 204), (method, answer.status_code, answer.text)
-        assert answer.status_code == 204 or json.loads(answer.content)["status"] == "400"
+    for body in RUBBISH:
+        for method, path in (("POST", "/Users"), ("PATCH", f"/Users/{ann}"), ("PUT", f"/Users/{ann}")):
+            answer = await provider.http.request(method, path, content=body)
+            assert answer.status_code in (400, 204), (method, body[:40], answer.status_code, answer.text)
+            assert answer.status_code == 204 or json.loads(answer.content)["status"] == "400"
     assert [one.user_name for one in provider.directory.people("acme")] == ["ann"]
 
 
