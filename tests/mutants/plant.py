@@ -353,6 +353,7 @@ for _domain in (
     "feed",
     "frontends",
     "governance",
+    "inbox",
     "lives",
     "models",
     "money",

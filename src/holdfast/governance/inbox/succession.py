@@ -65,15 +65,15 @@ class Succession:
         await self._tell(tenant, f"succession|{step.id}", (one.deputy, one.sponsor), text, lines, step.at_ms)
 
     async def _tell_frozen(self, tenant: str, one: CurrentWorkflow) -> None:
-        gone = " and ".join(name for name in (one.owner, one.deputy) if name)
-        text = f"{one.workflow}: nobody answers for it, for {gone} left"
+        former = " and ".join(name for name in (one.owner, one.deputy) if name)
+        text = f"{one.workflow}: nobody answers for it, for {former} left"
         lines = (
             "It begins nothing new in production." if one.enforced else "It is observed only, and goes on.",
             "What to do: name an owner and a deputy in the manifest, and let both accept.",
         )
         steps = await self._workflows.steps(tenant, one.workflow)
         named = next((it.id for it in steps if it.what in ("owner", "deputy")), "")
-        await self._tell(tenant, f"frozen|{tenant}|{one.workflow}|{gone}|{named}", (one.sponsor,), text, lines, 0)
+        await self._tell(tenant, f"frozen|{tenant}|{one.workflow}|{former}|{named}", (one.sponsor,), text, lines, 0)
 
     async def _tell(
         self, tenant: str, ident: str, people: tuple[str, ...], text: str, lines: tuple[str, ...], at_ms: int

@@ -110,6 +110,7 @@ async def close_by_hand(work: Work, closed_by: str) -> None:
 async def test_items_that_were_closed_by_hand_do_not_count(work: Work) -> None:
     await work.comes(*KEYS)
     await close_by_hand(work, "ann")
+    work.there.clear()  # it is gone later, and by then nobody computes that of these
     assert (await days_later(work))[0] == "fail"
 
 

@@ -91,10 +91,10 @@ class PeopleConditions:
             )  # fmt: skip
 
     def _frozen(self, one: CurrentWorkflow, now_ms: int) -> Condition:
-        gone = " and ".join(name for name in (one.owner, one.deputy) if name)
+        former = " and ".join(name for name in (one.owner, one.deputy) if name)
         return Condition(
             key=f"frozen|{one.workflow}", kind="people.frozen", workflow=one.workflow, role="sponsor", person=one.sponsor,
-            title=f"{one.workflow}: nobody answers for it", why=f"{gone} left, and nobody stands in",
+            title=f"{one.workflow}: nobody answers for it", why=f"{former} left, and nobody stands in",
             what="Name an owner and a deputy, and let both accept", link=_link(one), severity="high",
             stops=one.enforced and one.state in ("pilot", "production"), due_ms=now_ms + FREEZE_MS,
         )  # fmt: skip
