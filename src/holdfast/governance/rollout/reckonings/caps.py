@@ -151,7 +151,8 @@ def _in_order(found: Sequence[BudgetChange]) -> list[BudgetChange]:
     while left:
         last = ordered[-1].after if ordered else None
         same = [one for one in left if one.at_ms == left[0].at_ms]
-        ordered.append(next((one for one in same if one.before == last), same[0]))
+        following = [one for one in same if one.before == last] or same
+        ordered.append(next((one for one in following if one.after == one.before), following[0]))
         left.remove(ordered[-1])
     return ordered
 
