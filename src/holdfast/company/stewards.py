@@ -137,5 +137,5 @@ class Stewards:
     async def close(self) -> None:
         """From now on the product looks by itself again."""
         await self.evening(self._company.last_day)
-        self._governance.plan_watch.start()
+        self._governance.plan_watch.start(serves=True)
         self._governance.inbox_watch.start()

@@ -45,6 +45,7 @@ from holdfast.governance.ledger.hub_sessions import SessionSweep
 from holdfast.governance.ledger.imports.service import Importer
 from holdfast.governance.ledger.service import Ledger
 from holdfast.governance.ledger.used import UsedModels
+from holdfast.governance.ledger.verify import LedgerVerifier
 from holdfast.governance.messages.outbox import Way
 from holdfast.governance.monday_parts import MondayParts
 from holdfast.governance.operations.admission import RuleAdmission
@@ -67,6 +68,7 @@ from holdfast.governance.pricing.service import Prices
 from holdfast.governance.rollout import desk as plan_desk
 from holdfast.governance.rollout.evidence import EvidenceReader
 from holdfast.governance.rollout.monday_post import MondayPost
+from holdfast.governance.rollout.reckonings.money import money_reckonings
 from holdfast.governance.rollout.service import Rollout
 from holdfast.governance.rollout.watch import PlanWatch
 from holdfast.governance.routing.desk import ACTIONS as ROUTING_ACTIONS
@@ -76,6 +78,9 @@ from holdfast.governance.routing.service import Routing
 from holdfast.governance.store import pairing
 from holdfast.governance.store.changes import Changes
 from holdfast.governance.store.store import Store
+from holdfast.governance.upstream_desk import ACTIONS as UPSTREAM_ACTIONS
+from holdfast.governance.upstream_desk import ROOT as UPSTREAMS
+from holdfast.governance.upstream_desk import UpstreamDesk
 from holdfast.governance.workflows import actions as workflow_actions
 from holdfast.governance.workflows.desk import WorkflowDesk
 from holdfast.governance.workflows.journal import RunJournal
@@ -123,6 +128,7 @@ class Governance:
         hub: Hub | None = None,
     ) -> None:  # fmt: skip
         self.clock = clock
+        self._operator_tenant = operator_tenant
         self.store = Store(url, clock.wall_ms)
         self.changes = Changes(self.store)
         self.organisation = Organisation(self.store, clock.wall_ms)
@@ -150,8 +156,12 @@ class Governance:
             clock.wall_ms,
         )  # fmt: skip
         self.workflow_desk = WorkflowDesk(sources, operator_tenant)
+        reckonings = money_reckonings(
+            self.store, organisation=self.organisation, budgets=self.budgets, bills=self.bills,
+            verifier=lambda: LedgerVerifier(self.ledger, self.prices.book_of), operator_tenant=operator_tenant,
+        )  # fmt: skip
         self.plan = Rollout(
-            self.store, self.organisation, self.workflows, EvidenceReader(self.store, {}), clock.wall_ms
+            self.store, self.organisation, self.workflows, EvidenceReader(self.store, reckonings), clock.wall_ms
         )
         self.workflows.launch_check = self.plan.launch_check
         self.workflows.production_check = self.plan.production_check
@@ -233,7 +243,7 @@ class Governance:
             for task in self._reading(engine, listen):
                 running.push_async_callback(_ended, task)
             await self.plan.refresh()
-            self.plan_watch.start()
+            self.plan_watch.start(serves=engine is not None)
             running.push_async_callback(self.plan_watch.stop)
             self.inbox_watch.start()
             running.push_async_callback(self.inbox_watch.stop)
@@ -284,6 +294,7 @@ class Governance:
             *routes_of(OUTCOMES, OUTCOME_ACTIONS, self.outcomes),
             *routes_of(OPERATIONS, OPERATION_ACTIONS, self.operations_desk),
             *routes_of(ROUTING, ROUTING_ACTIONS, self.routing),
+            *routes_of(UPSTREAMS, UPSTREAM_ACTIONS, UpstreamDesk(self.gateway.load, self._operator_tenant)),
             *routes_of(plan_desk.ROOT, plan_desk.ACTIONS, self.plan),
             *routes_of(workflow_actions.ROOT, workflow_actions.ACTIONS, self.workflow_desk),
             *routes_of(inbox_desk.ROOT, inbox_desk.ACTIONS, InboxDesk(self.inbox, self.workflows)),

@@ -46,6 +46,7 @@ from holdfast.governance.rollout.commands import PlanCommands
 from holdfast.governance.routing import commands as routing_commands
 from holdfast.governance.settings import GovernanceSettings
 from holdfast.governance.start_guard import StartGuard
+from holdfast.governance.verifier import commands as verify_commands
 from holdfast.governance.workflows import commands as workflow_commands
 from holdfast.governance.workflows.terminal import asker_of
 from holdfast.session.composed_policy import compose
@@ -77,6 +78,7 @@ class GovernanceExtension(Extension):
         bill_commands.add_to(ledger, bills_of)
         PlanCommands(opened_plan).add_to(first_look.app)
         operation_commands.add_to(workflow, operations_desk, asker_of)
+        verify_commands.add_to(first_look.app)
         return {
             "budget": budget_commands.group(budget_desk),
             "directory": directory_commands.app,

@@ -1,7 +1,7 @@
 """How long people need for items: measured by kind, and what that comes to a week. Pure.
 
 Measured is the time from when its person opened an item first to when it was computed as gone, of at most an hour: opened and
-left lying is no work.
+left lying is no work. Gate 6.b computes the same of the same items; the numbers stand there.
 """
 
 from __future__ import annotations
@@ -12,17 +12,9 @@ from typing import Final
 import msgspec
 
 from holdfast.governance.inbox.model import MINUTE_MS, InboxItem
+from holdfast.governance.rollout.gates.sustained import DECLARED, MEASURED_LEAST, OTHERWISE, WEEKS
 
 LONGEST_MINUTES: Final = 60
-LEAST: Final = 5
-"""Measured items of a kind; with fewer its declared time counts."""
-DECLARED: Final[Mapping[str, int]] = {
-    "gate": 30, "alarm": 30, "budget": 10, "accept": 5, "people": 30, "waiver": 15, "idea": 20, "approval": 5, "work": 20,
-}  # fmt: skip
-"""Minutes by the first word of a kind."""
-OTHERWISE: Final = 15
-WEEKS: Final = 4
-"""In the window W."""
 
 
 class KindLoad(msgspec.Struct, frozen=True):
@@ -74,7 +66,9 @@ def measured(items: Iterable[InboxItem]) -> dict[str, tuple[int, int]]:
     for item in items:
         if item.closed_ms is not None and item.seen_ms:
             taken.setdefault(family(item.kind), []).append(minutes_of(item.seen_ms, item.closed_ms))
-    return {kind: (sorted(some)[len(some) // 2], len(some)) for kind, some in taken.items() if len(some) >= LEAST}
+    return {
+        kind: (sorted(some)[len(some) // 2], len(some)) for kind, some in taken.items() if len(some) >= MEASURED_LEAST
+    }
 
 
 def load(

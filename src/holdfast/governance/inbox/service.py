@@ -22,6 +22,7 @@ from holdfast.governance.inbox.notices import InboxNotice, due_notices
 from holdfast.governance.inbox.port import ConditionSource, People
 from holdfast.governance.messages.model import Message
 from holdfast.governance.messages.outbox import Outbox, Row, Way
+from holdfast.governance.rollout.gates.sustained import WEEKS
 from holdfast.governance.store.store import Store
 from holdfast.governance.store.tables.inbox import inbox_notices
 from holdfast.visible import logger
@@ -29,7 +30,7 @@ from holdfast.visible import logger
 log: Final = logger("holdfast.governance")
 MEASURED_MS: Final = 90 * DAY_MS
 """Over which handling times are measured."""
-WINDOW_MS: Final = handling.WEEKS * 7 * DAY_MS
+WINDOW_MS: Final = WEEKS * 7 * DAY_MS
 
 
 class InboxPage(msgspec.Struct, frozen=True):

@@ -75,7 +75,7 @@ class RuleAdmission:
         if not asked:
             found = stops.of(tenant, "model", model)
         for agent in (asked, _own(caller)):
-            found = found or stops.of_run(tenant, lambda of=agent: self._rules.workflow_of(tenant, claims, of), agent)  # type: ignore[misc]
+            found = found or stops.of_run(tenant, lambda of=agent: self._rules.workflows_of(tenant, claims, of), agent)  # type: ignore[misc]
         return found
 
 

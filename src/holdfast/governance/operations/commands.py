@@ -71,7 +71,7 @@ def _asker(ctx: typer.Context) -> Asker[OperationsDesk]:
 # --- stops
 def _add_stop(app: typer.Typer, scope: str, what: str) -> None:
     def stop(
-        ctx: typer.Context, name: Annotated[str, typer.Argument(help=f"The {scope}.", show_default=False)],
+        ctx: typer.Context, name: Annotated[str, typer.Argument(help="Its name.", show_default=False)],
         reason: Reason = "", grace: Grace = limits.STOP_GRACE_S, dry_run: DryRun = False,
     ) -> None:  # fmt: skip
         _stop(ctx, scope, name, reason, grace, dry_run=dry_run)

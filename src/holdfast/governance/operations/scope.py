@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from holdfast.governance.operations.model import StopOrder
@@ -17,8 +17,8 @@ Step = Literal["cancel", "force", "wait"]
 class Whose(Protocol):
     """Whose work a run is."""
 
-    def workflow_of(self, tenant: str, labels: Mapping[str, str], agent: str) -> str:
-        """The workflow."""
+    def workflows_of(self, tenant: str, labels: Mapping[str, str], agent: str) -> Sequence[str]:
+        """By which names of a workflow it is stopped."""
 
 
 class StopWork(NamedTuple):
@@ -39,7 +39,7 @@ def concerns(stop: StopOrder, run: RunState, whose: Whose) -> bool:
     if stop.scope == "everything":
         return True
     if stop.scope == "workflow":
-        return whose.workflow_of(stop.tenant, run.labels, run.agent) == stop.subject
+        return stop.subject in whose.workflows_of(stop.tenant, run.labels, run.agent)
     if stop.scope == "agent":
         return f"{run.agent}/".startswith(f"{stop.subject}/")
     if stop.scope == "tool":
@@ -52,7 +52,9 @@ def work_of(state: State, stop: StopOrder, whose: Whose) -> StopWork:
     inside = {run.id for run in state.runs.values() if concerns(stop, run, whose)}
     tops = tuple(state.runs[ident] for ident in state.runs if ident in inside and not _below(state, ident, inside))
     found = tuple(
-        FoundRun(run.id, run.agent, whose.workflow_of(stop.tenant, run.labels, run.agent), run.status, run.queued_ms)
+        FoundRun(
+            run.id, run.agent, whose.workflows_of(stop.tenant, run.labels, run.agent)[-1], run.status, run.queued_ms
+        )
         for top in tops
         for run in (top, *descendants(state, top.id))
     )

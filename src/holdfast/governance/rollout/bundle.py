@@ -15,7 +15,7 @@ FORMAT: Final = 1
 
 
 async def bundle(plan: Rollout, tenant: str) -> dict[str, Any]:
-    """``{format, tenant, as_of_ms, zone, verdicts: [{…, status, answers: [{…, sql}]}], unbuilt, waivers}``.
+    """``{format, tenant, as_of_ms, zone, verdicts: [{…, status, answers: [{…, sql}]}], unbuilt, profiles, waivers}``.
 
     Raises:
         Unavailable: of the store.
@@ -34,7 +34,7 @@ async def bundle(plan: Rollout, tenant: str) -> dict[str, Any]:
     return {
         "format": FORMAT, "tenant": tenant, "as_of_ms": scope.as_of_ms, "zone": scope.zone, "verdicts": verdicts,
         "unbuilt": [gate.name for gate in GATES if gate.decide is None],
-        "waivers": msgspec.to_builtins(plan.waivers(tenant)),
+        "profiles": msgspec.to_builtins(plan.profiles(tenant)), "waivers": msgspec.to_builtins(plan.waivers(tenant)),
     }  # fmt: skip
 
 

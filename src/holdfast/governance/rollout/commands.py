@@ -60,6 +60,7 @@ class PlanCommands:
             "unwaive",
             "profile",
             "export",
+            "validation",
         ):
             app.command(name)(getattr(self, f"{name}_command"))
 
@@ -221,6 +222,21 @@ class PlanCommands:
         answer = asker.ask(desk.EXPORT)
         file.write_bytes(msgspec.json.format(msgspec.json.encode(answer)))
         asker.tell(answer, f"{len(answer['verdicts'])} verdicts in {file}")
+
+    def validation_command(
+        self, ctx: typer.Context,
+        file: Annotated[Path, typer.Argument(help="The JSON of holdfast validate, or of a load test.", show_default=False)],
+        governance: StoreUrl = STORE, url: Url = "", token: Token = "", tenant: Tenant = "default",
+        as_json: JsonOutput = False,
+    ) -> None:  # fmt: skip
+        """Put a report on record: gate 9.b goes by the newest one of the build that serves, 9.a by load tests."""
+        asker = self._asker(ctx, governance, url, token, tenant, as_json)
+        found = asker.ask(desk.VALIDATION, {}, read_file(file, limits.VALIDATION_BYTES))["validation"]
+        if found["kind"] == "load":
+            words = f"{found['unloaded_ms']} ms without load, {found['loaded_ms']} ms with it"
+        else:
+            words = ", ".join(f"{name} {found[name]}" for name in ("resilient", "continuity", "control"))
+        asker.tell({"validation": found}, f"{found['id']}: {found['build']}: {words}.")
 
 
 _NOTHING: Final = "No workflow has a manifest yet: holdfast workflow init"

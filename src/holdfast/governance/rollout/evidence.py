@@ -15,7 +15,7 @@ from holdfast.governance.rollout.model import EvidenceAnswer, GateScope, digest_
 from holdfast.governance.store.store import Store
 from holdfast.governance.store.tables.changes import store_changes
 
-_PARAMETER: Final = re.compile(r"(?<![:\w]):([a-z_]+)")
+_PARAMETER: Final = re.compile(r"(?<!:):([a-z_]+)")
 
 Reckoning = Callable[[GateScope], Awaitable[tuple[Sequence[Mapping[str, Any]], Mapping[str, int | str]]]]
 """Evidence that no single query gives, such as a bill beside the ledger: its rows, and the parameters that it was made with."""
@@ -25,6 +25,12 @@ Reckoning = Callable[[GateScope], Awaitable[tuple[Sequence[Mapping[str, Any]], M
 def query_text(name: str) -> str:
     """The SQL of a query, for SQLite and PostgreSQL alike. Raises ``FileNotFoundError``."""
     return resources.files("holdfast.governance.rollout").joinpath("queries", f"{name}.sql").read_text("utf-8")
+
+
+@cache
+def is_query(name: str) -> bool:
+    """Whether evidence of this name is a query, and no reckoning."""
+    return resources.files("holdfast.governance.rollout").joinpath("queries", f"{name}.sql").is_file()
 
 
 class EvidenceReader:
@@ -40,14 +46,15 @@ class EvidenceReader:
         self._reckonings = reckonings
 
     async def answer(self, names: Sequence[str], scope: GateScope) -> dict[str, EvidenceAnswer]:
-        """What queries answer, all of one moment; reckonings are made just before it.
+        """What queries answer, all of one moment; reckonings are made just before it. What is neither a query nor a reckoning
+        that this process makes is left out.
 
         Raises:
             Unavailable: of the store.
         """
         reckoned = {name: await self._reckoned(name, scope) for name in names if name in self._reckonings}
-        queries = [name for name in names if name not in self._reckonings]
-        found = await self._store.read(lambda connection: _answers(connection, queries, scope, self._store.id))
+        asked = [name for name in names if name not in self._reckonings and is_query(name)]
+        found = await self._store.read(lambda connection: _answers(connection, asked, scope, self._store.id))
         return {**found, **reckoned}
 
     async def _reckoned(self, name: str, scope: GateScope) -> EvidenceAnswer:
@@ -62,8 +69,8 @@ def _answers(connection: Connection, names: Sequence[str], scope: GateScope, lif
     found = {}
     for name in names:
         statement = query_text(name)
-        values = _params(scope)
-        params = {one: values[one] for one in _PARAMETER.findall(_without_comments(statement))}
+        known = _params(scope)
+        params = {one: known[one] for one in _PARAMETER.findall(_without_comments(statement))}
         rows = connection.execute(text(statement), params).mappings().fetchmany(limits.EVIDENCE_ROWS + 1)
         found[name] = _answer(name, params, rows, positions)
     return found

@@ -35,6 +35,7 @@ from holdfast.governance.rollout.profiles import Profile
 from holdfast.governance.rollout.registry import BY_NAME, GATES
 from holdfast.governance.rollout.ruling import ruled, verdict_row, worth_keeping
 from holdfast.governance.rollout.standing import Records, status_of
+from holdfast.governance.rollout.validation_store import Validations
 from holdfast.governance.rollout.waivers import GateWaiver
 from holdfast.governance.store.store import Store
 
@@ -52,6 +53,7 @@ class Rollout:
     Attributes:
         before_compute: awaited before anything is computed: a deputy stands in for an owner who left before a gate sees that
             the owner is gone.
+        validations: reports about builds, and which of them serve.
 
     Args:
         database: the store.
@@ -72,6 +74,7 @@ class Rollout:
         self._now_ms = now_ms
         self._contents = store.PlanContents({}, {}, {})
         self._refreshing = asyncio.Lock()
+        self.validations = Validations(database, now_ms)
         self.before_compute: BeforeCompute = _nothing_first
 
     async def refresh(self) -> None:
@@ -124,6 +127,10 @@ class Rollout:
     def profile(self, tenant: str) -> Profile:
         """The numbers that hold."""
         return next(iter(self._contents.profiles.get(tenant, ())), Profile())
+
+    def profiles(self, tenant: str) -> list[Profile]:
+        """Every version of the numbers, the first one first."""
+        return list(reversed(self._contents.profiles.get(tenant, ())))
 
     def workflows(self, tenant: str) -> list[WorkflowFacts]:
         """The workflows of a tenant, retired ones left out."""
@@ -197,7 +204,7 @@ class Rollout:
         answers = await self._reader.answer(names, scope)
         rows: list[tuple[VerdictRow, Sequence[EvidenceAnswer]]] = []
         for gate in gates:
-            evidence = {name: answers[name] for name in gate.queries}
+            evidence = {name: answers[name] for name in gate.queries if name in answers}
             ruling = ruled(gate, evidence, scope, profile.of(gate.name))
             before = self._contents.records.get((tenant, place, gate.name), Records()).newest
             row = verdict_row(

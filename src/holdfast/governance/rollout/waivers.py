@@ -14,7 +14,7 @@ from holdfast.governance.rollout.model import DAY_MS
 Office = Literal["sponsor", "risk"]
 LONGEST_MS: Final = 30 * DAY_MS
 AGAIN_MS: Final = 90 * DAY_MS
-"""Within so long after the first of two, no third is given: a renewal is one."""
+"""A waiver within so long after another one renews it; what is a renewal itself is not renewed."""
 
 
 class GateWaiver(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +75,6 @@ def renewed(before: Sequence[GateWaiver], at_ms: int, until_ms: int, reason: str
     if not at_ms < until_ms <= at_ms + LONGEST_MS:
         raise Refused("waiver.invalid", "a waiver lasts for at most 30 days, and ends in the future")
     recent = [one for one in before if at_ms - one.until_ms < AGAIN_MS]
-    if len(recent) > 1:
+    if recent and recent[-1].renews:
         raise Refused("waiver.invalid", f"it was waived and renewed already, the last time by {recent[-1].by}")
     return recent[-1].id if recent else ""

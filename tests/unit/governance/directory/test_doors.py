@@ -16,6 +16,7 @@ from holdfast.governance.directory.scim.endpoint import PATH
 from holdfast.governance.store.store import Store
 from tests.unit.governance.directory.served_directory import GROUP, PATCH, USER, Provider, provider_of
 
+USERS = "Users"
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
 
 
@@ -102,7 +103,7 @@ async def test_what_comes_is_bounded_before_it_is_read(provider: Provider, monke
     assert long.status_code == 413
     monkeypatch.setattr(limits, "DIRECTORY_QUERY_CHARS", 100)
     far = "x" * 200
-    await provider.ask("POST", "/Users/.search", {"filter": f'userName eq "{far}"'}, status=400)
+    await provider.ask("POST", f"/{USERS}/.search", {"filter": f'userName eq "{far}"'}, status=400)
     ann = await provider.make("ann")
     await provider.patch(f"/Users/{ann}", {"op": "add", "path": f'emails[type eq "{far}"]', "value": "x"}, status=400)
     monkeypatch.setattr(limits, "DIRECTORY_OPERATIONS", 2)

@@ -92,3 +92,31 @@ async def test_a_red_that_was_there_before_the_directory_went_down_stays_red(com
     assert (await company.verdict("6.a"))[0] == "fail"
     company.pass_days(3)
     assert (await company.verdict("6.a"))[0] == "fail"
+
+
+async def test_another_owner_who_never_accepted_does_not_live_on_what_stood_while_the_directory_is_down(
+    company: Company,
+) -> None:
+    await company.manifest()
+    await company.staffed()
+    assert (await company.verdict("6.a"))[0] == "pass"
+    company.pass_days(3)
+    await company.manifest(owner="eve")
+    assert await company.verdict("6.a") == ("fail", "eve did not accept to be owner")
+
+
+async def test_one_person_under_two_names_is_no_owner_with_a_deputy(company: Company) -> None:
+    ann = Person("ann", email="ann@acme.example", unit="sales")
+    await company.manifest(deputy="ann@acme.example")
+    await company.people(ann)
+    for name in ("ann", "ann@acme.example"):
+        await company.directory.sign_in(TENANT, name, company.clock.wall_ms())
+        await company.workflows.accept(TENANT, WORKFLOW, name)
+    assert await company.verdict("6.a") == ("fail", "ann and ann@acme.example are one person")
+
+
+async def test_a_deputy_who_left_is_red_also_where_the_unit_of_the_owner_is_not_known(company: Company) -> None:
+    await company.manifest()
+    await company.staffed()
+    await company.people(Person("ann"), Person("bob", unit="sales", active=False))
+    assert await company.verdict("6.a") == ("fail", "the deputy bob has left")

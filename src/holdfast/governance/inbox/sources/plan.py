@@ -17,7 +17,8 @@ from holdfast.governance.rollout.service import Rollout
 WAITS: Final = frozenset({"unbuilt", "few"})
 """Causes of an unknown about which nobody can do anything but wait."""
 OWN: Final = "6.b"
-"""The gate that judges by these very items: it makes none, or whoever closes all others would never be through."""
+"""The gate that judges by these very items: it is the sponsor's to mend, with more hours or more people. An item of the owner's
+would keep red what it is about."""
 
 
 class PlanConditions:
@@ -42,7 +43,7 @@ class PlanConditions:
             loud = {one.gate for one in alarms(facts, status)}
             for gate in [*missing(facts, status), *sorted(loud)]:
                 own = status[gate]
-                if gate != OWN and not (own.shown == "unknown" and own.cause in WAITS):
+                if not (own.shown == "unknown" and (own.cause in WAITS or gate == OWN)):
                     one = self._condition(tenant, facts, own, loud=gate in loud)
                     found.setdefault(one.key, one)
         return list(found.values())
@@ -51,7 +52,9 @@ class PlanConditions:
         gate = BY_NAME[status.gate]
         place = facts.workflow if gate.span == "workflow" else ""
         who = self._plan.who(tenant, gate.name, facts.workflow)
-        if gate.who == "owner":
+        if gate.name == OWN:
+            role, person = "sponsor", facts.sponsor
+        elif gate.who == "owner":
             role, person = "owner", responsible(self._people, tenant, facts)
         else:
             role, person = gate.who, "" if who == gate.who else who

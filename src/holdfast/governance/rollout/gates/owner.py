@@ -121,7 +121,7 @@ def _standing(
 
 def _central(thresholds: Thresholds, unit: str) -> Iterator[Ruling]:
     """Whatever a directory says: a manifest that names another unit while it is down must not live on what stood."""
-    central = {word.strip().casefold() for word in str(thresholds["central_it"]).split(",")}
+    central = {word.strip().casefold() for word in str(thresholds["central_it"]).split(",")} - {""}
     if unit.casefold() in central and thresholds["own_unit"]:
         yield fails(1, f"{unit} is central IT", "Let the business unit that uses the workflow own it")
 

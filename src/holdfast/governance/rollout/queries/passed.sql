@@ -1,8 +1,6 @@
--- The last verdict of every gate of the workflow and of the organisation, and whether it is waived now.
-SELECT v.gate, v.verdict,
-       CASE WHEN EXISTS (SELECT 1 FROM rollout_waivers x
-                         WHERE x.tenant = v.tenant AND x.gate = v.gate AND x.workflow = v.workflow
-                           AND x.at_ms <= :as_of_ms AND x.until_ms > :as_of_ms AND x.ended_ms IS NULL) THEN 1 ELSE 0 END AS waived
+-- The last verdict of every gate of the workflow and of the organisation, whole, so that one that was changed is seen.
+SELECT v.id, v.tenant, v.gate, v.workflow, v.profile, v.version, v.thresholds, v.verdict, v.cause, v.n, v.reason, v.fix,
+       v.as_of_ms, v.valid_until_ms, v.computed_ms, v.evidence
 FROM rollout_verdicts v
 WHERE v.tenant = :tenant AND v.workflow IN (:workflow, '') AND v.valid_until_ms > :as_of_ms
   AND v.newest AND v.gate <> '1.b'
