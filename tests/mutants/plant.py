@@ -354,6 +354,7 @@ for _domain in (
     "governance",
     "lives",
     "models",
+    "monday",
     "money",
     "money_gates",
     "neighbours",
