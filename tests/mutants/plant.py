@@ -356,6 +356,7 @@ for _domain in (
     "inbox",
     "lives",
     "models",
+    "monday",
     "money",
     "money_gates",
     "neighbours",

@@ -69,4 +69,4 @@ def published_text(query: str) -> str:
 def parameters(text: str) -> set[str]:
     """The names of a query's parameters."""
     code = "\n".join(line for line in text.splitlines() if not line.strip().startswith("--"))
-    return set(re.findall(r"(?<!:):([a-z_]+)", code))
+    return set(re.findall(r"(?<![:\w]):([a-z_]+)", code))

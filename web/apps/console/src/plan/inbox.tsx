@@ -57,7 +57,7 @@ function Item({ item, zone, named, changed }: { item: InboxItem; zone: string; n
     setBusy(true);
     try {
       const { closed, why } = await operator.request<{ item: InboxItem; closed: boolean; why: string }>(routeOf(`inbox/items/${encodeURIComponent(item.id)}/done`), "POST");
-      if (closed) operator.showNotice(`Computed as gone: ${item.title}`);
+      if (closed) operator.showNotice(`Done, as computed just now. ${item.title}`);
       setAnswer(closed ? "It is gone, as computed just now." : `It is still so, as computed just now: ${why || item.why}`);
       changed();
     } catch (refusal) {
