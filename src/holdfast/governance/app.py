@@ -38,6 +38,7 @@ from holdfast.governance.ledger.hub_sessions import SessionSweep
 from holdfast.governance.ledger.imports.service import Importer
 from holdfast.governance.ledger.service import Ledger
 from holdfast.governance.ledger.used import UsedModels
+from holdfast.governance.ledger.verify import LedgerVerifier
 from holdfast.governance.operations.admission import RuleAdmission
 from holdfast.governance.operations.rules import StartBook
 from holdfast.governance.organisation import routes as organisation_routes
@@ -51,6 +52,7 @@ from holdfast.governance.pricing.desk import PriceDesk
 from holdfast.governance.pricing.service import Prices
 from holdfast.governance.rollout import desk as plan_desk
 from holdfast.governance.rollout.evidence import EvidenceReader
+from holdfast.governance.rollout.reckonings.money import money_reckonings
 from holdfast.governance.rollout.service import Rollout
 from holdfast.governance.rollout.watch import PlanWatch
 from holdfast.governance.routing.desk import ACTIONS as ROUTING_ACTIONS
@@ -123,8 +125,12 @@ class Governance:
         self.desk = LedgerDesk(self.ledger, importer, self.prices.book_of, runs)
         self.bills = Bills(self.ledger, importer, charges=MonthCharges(self.store, self.prices, clock))
         self.outcomes = OutcomeService(self.store, clock.wall_ms)
+        reckonings = money_reckonings(
+            self.store, organisation=self.organisation, budgets=self.budgets, bills=self.bills,
+            verifier=lambda: LedgerVerifier(self.ledger, self.prices.book_of), operator_tenant=operator_tenant,
+        )  # fmt: skip
         self.plan = Rollout(
-            self.store, self.organisation, self.workflows, EvidenceReader(self.store, {}), clock.wall_ms
+            self.store, self.organisation, self.workflows, EvidenceReader(self.store, reckonings), clock.wall_ms
         )
         self.workflows.launch_check = self.plan.launch_check
         self.workflows.production_check = self.plan.production_check

@@ -212,6 +212,8 @@ PLAN_EVERY_S = 300.0  # between two computations of every gate
 PLAN_AGAIN_MS = 6 * 3_600_000  # a verdict that is as it was is put on record again after so long
 PLAN_WORKFLOWS = 2_000  # of one tenant
 PLAN_HISTORY_ROWS = 500  # verdicts of one gate in one answer
+PLAN_VERIFY_ROWS = 20_000  # of the ledger that every computation verifies again; a larger one is verified
+PLAN_VERIFY_MS = 6 * 3_600_000  # after so long
 PLAN_KEEP_MS = 400 * 86_400_000  # verdicts are kept
 PLAN_FILE_BYTES = 256 << 20  # a plan as a file, for whoever verifies it
 

@@ -13,9 +13,11 @@ from holdfast.governance.ledger.bills.service import Bills
 from holdfast.governance.ledger.desk import LedgerDesk
 from holdfast.governance.ledger.imports.service import Importer
 from holdfast.governance.ledger.service import Ledger
+from holdfast.governance.ledger.verify import LedgerVerifier
 from holdfast.governance.organisation.service import Organisation
 from holdfast.governance.pricing.service import Prices
 from holdfast.governance.rollout.evidence import EvidenceReader
+from holdfast.governance.rollout.reckonings.money import money_reckonings
 from holdfast.governance.rollout.service import Rollout
 from holdfast.governance.store.store import Store
 from holdfast.governance.workflows.service import Workflows
@@ -29,12 +31,9 @@ async def ledger_desk(store: Store, now_ms: Callable[[], int]) -> LedgerDesk:
 
 async def budget_desk(store: Store, now_ms: Callable[[], int]) -> BudgetDesk:
     """The budgets of a store."""
-    prices, organisation = await _prices(store, now_ms), Organisation(store, now_ms)
+    organisation = Organisation(store, now_ms)
     await organisation.refresh()
-    count, clock = SpendCount(organisation, now_ms), Clock()
-    ledger = Ledger(store, prices, organisation, clock, watch=count)
-    budgets = Budgets(store, ledger, organisation, clock, count)
-    await budgets.refresh()
+    budgets, _ = await _budgets(store, now_ms, await _prices(store, now_ms), organisation)
     return BudgetDesk(budgets, organisation)
 
 
@@ -44,9 +43,27 @@ async def plan(store: Store, now_ms: Callable[[], int]) -> Rollout:
     await organisation.refresh()
     workflows = Workflows(store, organisation, now_ms)
     await workflows.refresh()
-    found = Rollout(store, organisation, workflows, EvidenceReader(store, {}), now_ms)
+    prices = await _prices(store, now_ms)
+    budgets, ledger = await _budgets(store, now_ms, prices, organisation)
+    await ledger.recorder.refresh()
+    bills = Bills(ledger, Importer(ledger, prices.convert), charges=MonthCharges(store, prices, ledger.clock))
+    reckonings = money_reckonings(
+        store, organisation=organisation, budgets=budgets, bills=bills,
+        verifier=lambda: LedgerVerifier(ledger, prices.book_of),
+    )  # fmt: skip
+    found = Rollout(store, organisation, workflows, EvidenceReader(store, reckonings), now_ms)
     await found.refresh()
     return found
+
+
+async def _budgets(
+    store: Store, now_ms: Callable[[], int], prices: Prices, organisation: Organisation
+) -> tuple[Budgets, Ledger]:
+    count, clock = SpendCount(organisation, now_ms), Clock()
+    ledger = Ledger(store, prices, organisation, clock, watch=count)
+    budgets = Budgets(store, ledger, organisation, clock, count)
+    await budgets.refresh()
+    return budgets, ledger
 
 
 async def _prices(store: Store, now_ms: Callable[[], int]) -> Prices:

@@ -87,7 +87,7 @@ class Whose(msgspec.Struct, frozen=True):
         person: a pseudonym; empty for nobody.
         tags: of the teams, of the workflow and of labels with other names, the nearest winning; ``label_workflow``,
             ``label_team`` and ``label_cost_centre`` hold what a label said where the tree says otherwise; ``interactive`` is
-            ``yes`` where the label ``sign_in`` is recent.
+            ``yes`` where the label ``sign_in`` is recent, ``test`` of work under a label that says so.
     """
 
     organisation: str = ""
@@ -177,6 +177,9 @@ class Tree:
         tags.pop(labels.INTERACTIVE, None)  # only a sign-in says so
         if labels.is_interactive(claims, at_ms):
             tags[labels.INTERACTIVE] = "yes"
+        tags.pop(labels.TEST, None)  # no unit makes real work a test
+        if claims.get(labels.TEST) == "yes":
+            tags[labels.TEST] = "yes"
         name = labels.UNASSIGNED if workflow is None else workflow.name
         for label, value in ((labels.WORKFLOW, name), (labels.TEAM, team), (labels.COST_CENTRE, centre)):
             if claims.get(label, value) != value:

@@ -27,6 +27,12 @@ def query_text(name: str) -> str:
     return resources.files("holdfast.governance.rollout").joinpath("queries", f"{name}.sql").read_text("utf-8")
 
 
+@cache
+def is_query(name: str) -> bool:
+    """Whether evidence of this name is a query, and no reckoning."""
+    return resources.files("holdfast.governance.rollout").joinpath("queries", f"{name}.sql").is_file()
+
+
 class EvidenceReader:
     """Reads what gates ask for.
 
@@ -40,13 +46,14 @@ class EvidenceReader:
         self._reckonings = reckonings
 
     async def answer(self, names: Sequence[str], scope: GateScope) -> dict[str, EvidenceAnswer]:
-        """What queries answer, all of one moment; reckonings are made just before it.
+        """What queries answer, all of one moment; reckonings are made just before it. What is neither a query nor a reckoning
+        that this process makes is left out.
 
         Raises:
             Unavailable: of the store.
         """
         reckoned = {name: await self._reckoned(name, scope) for name in names if name in self._reckonings}
-        queries = [name for name in names if name not in self._reckonings]
+        queries = [name for name in names if name not in self._reckonings and is_query(name)]
         found = await self._store.read(lambda connection: _answers(connection, queries, scope, self._store.id))
         return {**found, **reckoned}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from holdfast.governance.rollout.gate import Gate
-from holdfast.governance.rollout.gates import no_skip, owner, stage
+from holdfast.governance.rollout.gates import accounts, bill, cap, no_skip, owner, peel, served, stage
 
 STEPS: Final[dict[int, str]] = {
     1: "place each workflow",
@@ -29,10 +29,10 @@ GATES: Final[tuple[Gate, ...]] = (
     Gate("2.b", "meaning of data", ("L",), who="owner"),
     Gate("3.a", "no bypass", ("L", "R"), who="platform"),
     Gate("3.b", "least privilege", ("L",), who="platform"),
-    Gate("4.a", "the bill explained", ("P",), "organisation", who="finops"),
-    Gate("4.b", "a cap", ("L", "R"), who="payer"),
-    Gate("5.a", "peel", ("P",)),
-    Gate("5.b", "served models", ("P",)),
+    bill.GATE,
+    cap.GATE,
+    peel.GATE,
+    served.GATE,
     owner.GATE,
     Gate("6.b", "sustained", ("P",)),
     Gate("7.a", "pilot protocol", ("L",)),
@@ -41,7 +41,7 @@ GATES: Final[tuple[Gate, ...]] = (
     Gate("8.b", "outcome for people", ("P",)),
     Gate("9.a", "people protected", ("P",), who="platform"),
     Gate("9.b", "streaming", ("P",), "organisation", who="platform"),
-    Gate("10.a", "accounts", ("O",), "organisation", who="finops"),
+    accounts.GATE,
     Gate("10.b", "claims", ("O",), "organisation", who="finops"),
     Gate("11.a", "validated now", ("P",)),
     Gate("11.b", "exit", ("O",), "organisation", who="finops"),

@@ -24,6 +24,9 @@ def ruled(gate: Gate, evidence: Evidence, scope: GateScope, thresholds: Threshol
     """What a gate's rule says; where an answer was cut short, a violation is still one, and nothing passes."""
     if gate.decide is None:
         return unknown("unbuilt", "not built yet", "Waive it by name and date, or wait")
+    absent = [name for name in gate.queries if name not in evidence]
+    if absent:
+        return unknown("missing", f"{absent[0]} cannot be reckoned by this process", "Ask the server of this store")
     ruling = gate.decide(evidence, scope, thresholds)
     cut = sorted(name for name in gate.queries if evidence[name].cut)
     if cut and ruling.verdict != "fail":

@@ -191,7 +191,7 @@ class Rollout:
         answers = await self._reader.answer(names, scope)
         rows: list[tuple[VerdictRow, Sequence[EvidenceAnswer]]] = []
         for gate in gates:
-            evidence = {name: answers[name] for name in gate.queries}
+            evidence = {name: answers[name] for name in gate.queries if name in answers}
             ruling = ruled(gate, evidence, scope, profile.of(gate.name))
             before = self._contents.records.get((tenant, place, gate.name), Records()).newest
             row = verdict_row(
