@@ -8,6 +8,7 @@ import math
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,7 +39,7 @@ the slots. People come by chance, {PER_S:g} a second on average, the same moment
 moment it was to come to the first chunk with text. Rows take turns in each round. *{RESERVED}*: as it is without a setting
 (`seated_share: 0.25`). *{FIRST}*: `seated_share: 0`: a person gets the next slot that comes free, before all programs.
 *{FIFO}*: people and programs have one headless key, so that everybody waits in one line. Quantiles are of all rounds together,
-in brackets of single rounds; *times* is the quotient with *{ALONE}*."""
+in brackets of single rounds; *gateway's core* is how much of it the gateway used; *times* is the quotient with *{ALONE}*."""
 
 
 class Load(Process):
@@ -66,9 +67,10 @@ class Load(Process):
 
 @dataclass
 class Row:
-    """What came of one row, round by round."""
+    """What came of one row, round by round; ``busy``: processor seconds of the gateway for each second."""
 
     rounds: list[MixedFigures] = field(default_factory=list)
+    busy: list[float] = field(default_factory=list)
 
     def quantile(self, share: float) -> float:
         """Milliseconds to the first token, of all rounds."""
@@ -95,6 +97,7 @@ class Gateway:
 
     port: int
     keys: dict[str, str]
+    server: Server
 
     def plan(self, key: str, *, connections: int = 1, streams: int = 1_000_000) -> Plan:
         """What a caller asks."""
@@ -132,8 +135,8 @@ def gateway(fake: FakeUpstream, place: Path, share: float) -> Iterator[Gateway]:
         )
         keys[name] = made.stdout.splitlines()[0].strip()
     command: list[str | Path] = [program, "gateway", "--config", settings, "--governance", store, "--port", str(port)]
-    with Server(command, port, env=dict(os.environ)):
-        yield Gateway(port, keys)
+    with Server(command, port, env=dict(os.environ)) as server:
+        yield Gateway(port, keys, server)
 
 
 def steps(rounds: int) -> int:
@@ -156,7 +159,9 @@ def run(step: Step, rounds: int) -> Result:
             for name in rows if number % 2 else reversed(rows):
                 step(name)
                 where = none if name in (FIRST, FIFO) else kept
+                used, began = where.server.cpu_s(), time.perf_counter()
                 rows[name].rounds.append(load.measure(plan(where, name, number, rounds)))
+                rows[name].busy.append((where.server.cpu_s() - used) / (time.perf_counter() - began))
     return Result("People beside programs", METHOD, [verdict(rows)], [table(rows)])
 
 
@@ -178,7 +183,7 @@ def verdict(rows: dict[str, Row]) -> Verdict:
 
 def table(rows: dict[str, Row]) -> Table:
     """All rows, those that lose as well."""
-    found = Table(["", "people", "first token, p50 ms", "p99 ms", "times", "programs' streams/s"])
+    found = Table(["", "people", "first token, p50 ms", "p99 ms", "times", "programs' streams/s", "gateway's core"])
     alone = rows[ALONE].quantile(0.99)
     for name, row in rows.items():
         found.rows.append([
@@ -188,6 +193,7 @@ def table(rows: dict[str, Row]) -> Table:
             f"{row.quantile(0.99):,.1f} {_range(row.quantiles(0.99))}",
             "–" if name == ALONE else f"{row.quantile(0.99) / alone:.2f}×",
             "–" if name == ALONE else spread(figures.headless.per_s for figures in row.rounds),
+            f"{100 * median(row.busy):.0f} %",
         ])  # fmt: skip
     return found
 

@@ -36,7 +36,7 @@ class MixedPlan(msgspec.Struct):
     headless: list[Plan]
     per_s: float
     seed: int
-    warm_s: float = 1.0
+    warm_s: float = 3.0
 
 
 class MixedFigures(msgspec.Struct):

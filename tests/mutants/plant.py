@@ -347,6 +347,7 @@ for _domain in (
     "adapters",
     "budget_desk",
     "budgets",
+    "capacity",
     "extensions",
     "feed",
     "frontends",
@@ -354,8 +355,10 @@ for _domain in (
     "lives",
     "models",
     "money",
+    "money_gates",
     "neighbours",
     "trust",
+    "workflows",
 ):
     importlib.import_module(f"tests.mutants.{_domain}")
 

@@ -84,6 +84,7 @@ PARTS = (
         {"HOLDFAST_FOCUS_VALIDATOR": "1"},
     ),
     Part("budget race", ("tests/acceptance/test_budget_race.py",), {"HOLDFAST_BUDGET_ROUNDS": "1000"}),
+    Part("stop", ("--numprocesses", "0", "tests/acceptance/test_stop_workflow.py"), {"HOLDFAST_STOP_RUNS": "500"}),
     Part("honest calls", ("tests/acceptance/test_honest_calls.py",), {"HOLDFAST_HONEST_CALLS": "10000"}),
     Part("demo company", ("--numprocesses", "0", "tests/prove/test_demo_company.py"), {"HOLDFAST_DEMO_COMPANY": "1"}),
     Part("slow tests", ("-m", "slow", "tests"), {}),

@@ -58,6 +58,7 @@ class Stewards:
     async def open(self) -> None:
         """The first day. What looks by itself, in real seconds, looks every Monday instead while days are simulated."""
         await self._governance.plan_watch.stop()
+        await self._governance.inbox_watch.stop()
         for tool in TOOLS:
             await self._governance.workflows.set_tool(TENANT, tool, "read", by=PLATFORM)
         await self._bring()
@@ -136,4 +137,5 @@ class Stewards:
     async def close(self) -> None:
         """From now on the product looks by itself again."""
         await self.evening(self._company.last_day)
-        self._governance.plan_watch.start()
+        self._governance.plan_watch.start(serves=True)
+        self._governance.inbox_watch.start()

@@ -1,7 +1,8 @@
 """The slots of an upstream: a part of them is kept for people, and who finds none waits for a turn.
 
-A **seated** call is one that a person waits for; everything else is **headless**. Headless calls have only the slots that are
-not reserved, seated ones have all. A slot that comes free goes to people who wait, then to programs: workflow by workflow,
+A **seated** call is one that a person waits for; everything else is **headless**. A headless call begins only while more slots
+are free than are reserved, so that the next people find room however many are served already; a seated one takes any that
+is free. A slot that comes free goes to people who wait, then to programs: workflow by workflow,
 and within a workflow key by key, so that nobody is kept waiting by somebody else's flood. Who waits holds no money. Nothing is
 polled: what gives a slot back hands it on.
 """
@@ -58,7 +59,7 @@ class UpstreamLoad(msgspec.Struct, frozen=True):
     """How full an upstream is.
 
     Attributes:
-        reserved: of its ``streams``, those that headless calls do not get.
+        reserved: of its ``streams``, those that are kept free for people.
         paused: its provider has said that it is asked too often: headless calls wait.
     """
 
@@ -70,7 +71,7 @@ class UpstreamLoad(msgspec.Struct, frozen=True):
     headless: SlotUse
 
 
-class Slot:
+class UpstreamSlot:
     """One of an upstream's slots, until it is given back."""
 
     __slots__ = ("_capacity", "_seated")
@@ -102,7 +103,7 @@ class Waiter:
         self.asker = asker
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._places: list[Capacity] = []
-        self._slot: Slot | None = None
+        self._slot: UpstreamSlot | None = None
 
     def stand(self, capacities: Sequence[Capacity]) -> None:
         """Stand in their lines."""
@@ -120,7 +121,7 @@ class Waiter:
         """It gets a slot of one of them; False when it has gone."""
         if self.done.done():
             return False
-        self._slot = Slot(capacity, self.asker.seated)
+        self._slot = UpstreamSlot(capacity, self.asker.seated)
         self.leave()
         self.done.set_result(None)
         return True
@@ -138,7 +139,7 @@ class Waiter:
         if not self._places:
             self.refuse(full([capacity]))
 
-    def take(self) -> Slot | None:
+    def take(self) -> UpstreamSlot | None:
         """The slot, from now on the caller's to give back; None when there is none."""
         slot, self._slot = self._slot, None
         return slot
@@ -230,7 +231,7 @@ class Capacity:
     Args:
         name: of the upstream.
         streams: how many there are.
-        seated_share: which part of them only people get; at least one of two or more, unless it is 0.
+        seated_share: which part of them is kept free for people; at least one of two or more, unless it is 0.
 
     Attributes:
         reserved: how many those are.
@@ -239,8 +240,8 @@ class Capacity:
 
     def __init__(self, name: str, streams: int, seated_share: float) -> None:
         self.name, self.streams = name, streams
-        kept = max(1, round(streams * seated_share)) if seated_share else 0
-        self.reserved = min(kept, streams - 1)
+        part = max(1, round(streams * seated_share)) if seated_share else 0
+        self.reserved = min(part, streams - 1)
         self._used = {True: 0, False: 0}
         self._lines = {True: _Line(), False: _Line()}
         self._refused = {True: 0, False: 0}
@@ -262,14 +263,15 @@ class Capacity:
     def _has_room(self, seated: bool) -> bool:
         if self.closed or self.in_use >= self.streams:
             return False
-        return seated or (self._pause is None and self._used[False] < self.streams - self.reserved)
+        return seated or (self._pause is None and self.in_use < self.streams - self.reserved)
 
-    def take(self, asker: SlotAsker) -> Slot | None:
-        """A slot at once; None when there is none for the asker, or others wait for theirs already."""
-        if self._lines[asker.seated].count or not self._has_room(asker.seated):
+    def take(self, asker: SlotAsker) -> UpstreamSlot | None:
+        """A slot at once; None when there is none for the asker. It passes nobody: while others of its kind wait, there is
+        none."""
+        if not self._has_room(asker.seated):
             return None
         self._used[asker.seated] += 1
-        return Slot(self, asker.seated)
+        return UpstreamSlot(self, asker.seated)
 
     def regain(self, seated: bool) -> None:
         """A slot was given back: it goes to whose turn it is."""

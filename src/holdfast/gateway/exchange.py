@@ -16,7 +16,7 @@ from holdfast.errors import HoldfastError, Refused, Unavailable
 from holdfast.gateway.answers import CallerAnswer
 from holdfast.gateway.attempt import UpstreamAttempt
 from holdfast.gateway.brake import Braked, StreamBrake
-from holdfast.gateway.capacity import Slot, SlotAsker, full, waiting
+from holdfast.gateway.capacity import SlotAsker, UpstreamSlot, full, waiting
 from holdfast.gateway.incoming import Incoming
 from holdfast.gateway.port import BrakeNews, Meter, ModelCall, Opening, Served, ignore
 from holdfast.gateway.relay import CallerStalled, GaveUp, Relay
@@ -119,7 +119,7 @@ class UpstreamExchange:
                 return
         await self._fail(self._failed.error if self._failed is not None else self._nobody())
 
-    async def _try(self, serving: _Serving, slot: Slot, busy: list[_Serving]) -> bool:
+    async def _try(self, serving: _Serving, slot: UpstreamSlot, busy: list[_Serving]) -> bool:
         """Ask an upstream, and again where that may help; whether the call is over. One that has no slot for another try is
         added to the ``busy`` ones."""
         state, theirs = serving
@@ -145,14 +145,14 @@ class UpstreamExchange:
                 break
         return False
 
-    async def _wait(self, busy: list[_Serving]) -> Slot | None:
+    async def _wait(self, busy: list[_Serving]) -> UpstreamSlot | None:
         """A slot of the first of these upstreams that has one; None when nobody waits any more, or none came in time."""
         capacities = [state.capacity for state, _ in busy]
         now = asyncio.get_running_loop().time()
         if self._waits_until is None:
             self._waits_until = now + self._asker.wait_s
         error = full(capacities)
-        slot: Slot | None = None
+        slot: UpstreamSlot | None = None
         if self._waits:
             with waiting(self._asker, capacities) as waiter:
                 try:
@@ -201,7 +201,7 @@ class UpstreamExchange:
         return Refused("model.unknown", f"no upstream serves model {model!r:.200}")
 
     # --- one attempt
-    async def _attempt(self, state: UpstreamState, theirs: str, slot: Slot) -> _Failed | None:
+    async def _attempt(self, state: UpstreamState, theirs: str, slot: UpstreamSlot) -> _Failed | None:
         """Ask one upstream once; None when it answered, or nobody waits any more. The slot is given back when it is over."""
         upstream, number = state.upstream, self._number + 1
         ident = f"{self._call.id}.{number}"

@@ -206,7 +206,7 @@ class Served(msgspec.Struct, frozen=True):
             ``billed`` is what counts.
         reason: why, where it did not end as it should: an error's code.
         at_ms: Unix ms of its end.
-        first_ms: ms to the first byte of content; None when there was none.
+        first_ms: ms from when the call came to the first byte of content; None when there was none.
     """
 
     id: str

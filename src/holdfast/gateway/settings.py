@@ -48,8 +48,8 @@ class Upstream(BaseModel):
         retries: how often the same upstream is asked again before the next one is.
         connect_s, first_s, idle_s: bounds on connecting, on the first byte, and between two reads.
         streams: the most at a time.
-        seated_share: the part of them that only calls get for which a person waits; at least one of two or more, unless it
-            is 0.
+        seated_share: the part of them that is kept free for calls for which a person waits; at least one of two or more,
+            unless it is 0.
     """
 
     model_config = _SHIPPED

@@ -16,14 +16,21 @@ from holdfast.gateway.sessions import LocalSessions, RemoteSessions
 from holdfast.gateway.settings import GatewaySettings
 from holdfast.governance.actions import routes_of
 from holdfast.governance.budgets import actions as budget_actions
-from holdfast.governance.budgets.alerts.telling import Teller, Way
+from holdfast.governance.budgets.alerts.telling import Teller
 from holdfast.governance.budgets.alerts.watch import AlertWatch
 from holdfast.governance.budgets.counting import SpendCount
 from holdfast.governance.budgets.desk import DOMAIN as REQUESTS
 from holdfast.governance.budgets.desk import BudgetDesk
 from holdfast.governance.budgets.payer import PayerAsked
 from holdfast.governance.budgets.service import Budgets
+from holdfast.governance.directory.desk import ACTIONS as DIRECTORY_ACTIONS
+from holdfast.governance.directory.desk import ROOT as DIRECTORY
 from holdfast.governance.directory.service import Directory
+from holdfast.governance.inbox import desk as inbox_desk
+from holdfast.governance.inbox.assembly import inbox_of
+from holdfast.governance.inbox.desk import InboxDesk
+from holdfast.governance.inbox.succession import Succession
+from holdfast.governance.inbox.watch import InboxWatch
 from holdfast.governance.keys import routes as key_routes
 from holdfast.governance.keys.service import GatewayKeys
 from holdfast.governance.ledger import routes as ledger_routes
@@ -39,8 +46,15 @@ from holdfast.governance.ledger.imports.service import Importer
 from holdfast.governance.ledger.service import Ledger
 from holdfast.governance.ledger.used import UsedModels
 from holdfast.governance.ledger.verify import LedgerVerifier
+from holdfast.governance.messages.outbox import Way
 from holdfast.governance.operations.admission import RuleAdmission
+from holdfast.governance.operations.desk import ACTIONS as OPERATION_ACTIONS
+from holdfast.governance.operations.desk import ROOT as OPERATIONS
+from holdfast.governance.operations.desk import OperationsDesk
+from holdfast.governance.operations.hub_stops import HubStops
+from holdfast.governance.operations.moves import WorkflowMoves
 from holdfast.governance.operations.rules import StartBook
+from holdfast.governance.operations.service import Operations
 from holdfast.governance.organisation import routes as organisation_routes
 from holdfast.governance.organisation.service import Organisation
 from holdfast.governance.outcomes.desk import ACTIONS as OUTCOME_ACTIONS
@@ -62,8 +76,15 @@ from holdfast.governance.routing.service import Routing
 from holdfast.governance.store import pairing
 from holdfast.governance.store.changes import Changes
 from holdfast.governance.store.store import Store
+from holdfast.governance.upstream_desk import ACTIONS as UPSTREAM_ACTIONS
+from holdfast.governance.upstream_desk import ROOT as UPSTREAMS
+from holdfast.governance.upstream_desk import UpstreamDesk
+from holdfast.governance.workflows import actions as workflow_actions
+from holdfast.governance.workflows.desk import WorkflowDesk
 from holdfast.governance.workflows.journal import RunJournal
+from holdfast.governance.workflows.observing import WorkflowSources
 from holdfast.governance.workflows.service import Workflows
+from holdfast.hub.hub import Hub
 
 
 class GovernanceClock(Protocol):
@@ -89,6 +110,7 @@ class Governance:
         sessions: where calls may name sessions; None for nowhere.
         operator_tenant: that looks after the server.
         runs: who knows the runs of sessions, for the trees of their costs; None for nobody.
+        hub: whose runs stops end; None where there are no sessions.
         ways: by which alerts of budgets are told; None for a process that looks for none, and leaves that to others.
         people: reads the tokens of people that callers send along; None for nobody.
         operator_tenant: whose operators see what belongs to no tenant, such as unknown callers.
@@ -101,8 +123,10 @@ class Governance:
         self, url: str, clock: GovernanceClock, gateway: GatewaySettings, sessions: LocalSessions | RemoteSessions | None = None,
         *, operator_tenant: str = "default", runs: SessionRuns | None = None, ways: Sequence[Way] | None = None,
         people: People | None = None,
+        hub: Hub | None = None,
     ) -> None:  # fmt: skip
         self.clock = clock
+        self._operator_tenant = operator_tenant
         self.store = Store(url, clock.wall_ms)
         self.changes = Changes(self.store)
         self.organisation = Organisation(self.store, clock.wall_ms)
@@ -125,6 +149,11 @@ class Governance:
         self.desk = LedgerDesk(self.ledger, importer, self.prices.book_of, runs)
         self.bills = Bills(self.ledger, importer, charges=MonthCharges(self.store, self.prices, clock))
         self.outcomes = OutcomeService(self.store, clock.wall_ms)
+        sources = WorkflowSources(
+            self.store, self.workflows, self.organisation, self.keys, self.prices, self.budgets, importer, self.outcomes,
+            clock.wall_ms,
+        )  # fmt: skip
+        self.workflow_desk = WorkflowDesk(sources, operator_tenant)
         reckonings = money_reckonings(
             self.store, organisation=self.organisation, budgets=self.budgets, bills=self.bills,
             verifier=lambda: LedgerVerifier(self.ledger, self.prices.book_of), operator_tenant=operator_tenant,
@@ -135,8 +164,18 @@ class Governance:
         self.workflows.launch_check = self.plan.launch_check
         self.workflows.production_check = self.plan.production_check
         self.plan_watch = PlanWatch(self.plan)
+        self.inbox = inbox_of(
+            self.store, self.organisation, self.directory, self.workflows, self.plan, self.budgets.definitions, clock.wall_ms,
+            ways or (),
+        )  # fmt: skip
+        self.plan.before_compute = Succession(self.workflows, self.directory, self.inbox).settle
+        self.inbox_watch = InboxWatch(self.inbox, self.plan.tenants)
         self.rules = StartBook(self.workflows, self.plan, self.budgets, self.changes.age_s)
         admission = RuleAdmission(self.rules)
+        stops = HubStops(hub, self.rules) if hub is not None else None
+        self.operations = Operations(self.store, clock.wall_ms, self.rules, admission, stops)
+        moves = WorkflowMoves(self.operations, self.workflows, self.keys)
+        self.operations_desk = OperationsDesk(self.operations, moves)
         router = MemoryRouter(gateway.upstreams, self.organisation.resolve, clock.wall_ms, admission.stopped)
         self.routing = Routing(self.store, self.outcomes, clock.wall_ms, router)
         self.gateway = Gateway(
@@ -167,16 +206,19 @@ class Governance:
             await self.workflows.refresh()
             await self.keys.refresh()
             await self.budgets.refresh()
+            await self.operations.refresh()
             for domain, refresh in (
                 ("organisation", self.organisation.refresh),
-                ("directory", self.directory.refresh),
+                ("directory", self._directory_changed),
                 ("workflows", self.workflows.refresh),
                 ("keys", self.keys.refresh),
                 ("prices", self.prices.refresh),
                 ("budgets", self.budgets.refresh),
+                ("operations", self.operations.refresh),
                 ("routing", self.routing.refresh),
                 ("outcomes", self.routing.refresh),
-                ("rollout", self.plan.refresh),
+                ("rollout", self._plan_changed),
+                ("inbox", self.inbox_watch.wake),
             ):
                 self.changes.follow(domain, refresh)
             await self.changes.start()
@@ -197,13 +239,25 @@ class Governance:
             for task in self._reading(engine, listen):
                 running.push_async_callback(_ended, task)
             await self.plan.refresh()
-            self.plan_watch.start()
+            self.plan_watch.start(serves=engine is not None)
             running.push_async_callback(self.plan_watch.stop)
+            self.inbox_watch.start()
+            running.push_async_callback(self.inbox_watch.stop)
             await self.routing.start()
             running.push_async_callback(self.routing.stop)
+            self.operations.start()
+            running.push_async_callback(self.operations.close)
             await self.gateway.start()
             running.push_async_callback(self.gateway.stop)
             self._running = running.pop_all()
+
+    async def _directory_changed(self) -> None:
+        await self.directory.refresh()
+        await self.plan_watch.wake()  # somebody may have left
+
+    async def _plan_changed(self) -> None:
+        await self.plan.refresh()
+        await self.inbox_watch.wake()
 
     def _reading(self, engine: Engine | None, listen: Callable[[], asyncio.Event] | None) -> list[asyncio.Task[None]]:
         """Those who read the log."""
@@ -225,14 +279,19 @@ class Governance:
         """The REST routes of all domains."""
         return [
             *organisation_routes.routes(self.organisation),
+            *routes_of(DIRECTORY, DIRECTORY_ACTIONS, self.directory),
             *key_routes.routes(self.keys),
             *price_routes.routes(PriceDesk(self.prices, self.clock.wall_ms)),
             *routes_of(LEDGER, ACTIONS, self.desk),
             *ledger_routes.routes(self.ledger, self.desk.reader),
             *bill_routes.routes(self.bills),
             *routes_of(OUTCOMES, OUTCOME_ACTIONS, self.outcomes),
+            *routes_of(OPERATIONS, OPERATION_ACTIONS, self.operations_desk),
             *routes_of(ROUTING, ROUTING_ACTIONS, self.routing),
+            *routes_of(UPSTREAMS, UPSTREAM_ACTIONS, UpstreamDesk(self.gateway.load, self._operator_tenant)),
             *routes_of(plan_desk.ROOT, plan_desk.ACTIONS, self.plan),
+            *routes_of(workflow_actions.ROOT, workflow_actions.ACTIONS, self.workflow_desk),
+            *routes_of(inbox_desk.ROOT, inbox_desk.ACTIONS, InboxDesk(self.inbox, self.workflows)),
             *routes_of(budget_actions.ROOT, budget_actions.ACTIONS, self.budget_desk),
         ]
 

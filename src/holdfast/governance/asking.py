@@ -22,6 +22,7 @@ from holdfast.governance.store.store import Store
 from holdfast.hub.clock import Clock
 
 S = TypeVar("S")
+T = TypeVar("T")
 STORE: Final = "holdfast-governance.db"
 _TIMEOUT_S: Final = 30.0
 
@@ -76,6 +77,10 @@ class Asker(Generic[S]):
         self._target = target
         self._root = root
         self._opened = opened
+
+    def beside(self, root: str, opened: Callable[[Store, Callable[[], int]], Awaitable[T]]) -> Asker[T]:
+        """Who asks another domain of the same store, or the same server."""
+        return Asker(self._screen, self._target, root, opened)
 
     @property
     def remote(self) -> bool:

@@ -36,8 +36,8 @@ UNASSIGNED: Final = "unassigned"
 
 def signed_in_s(claims: Mapping[str, str]) -> int | None:
     """When the label ``sign_in`` says that a person signed in, Unix seconds; None when it says nothing that can be read."""
-    said = claims.get(SIGN_IN, "")
-    return int(said) if said.isascii() and said.isdigit() and len(said) <= limits.SIGN_IN_DIGITS else None
+    text = claims.get(SIGN_IN, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= limits.SIGN_IN_DIGITS else None
 
 
 def is_interactive(claims: Mapping[str, str], at_ms: int) -> bool:

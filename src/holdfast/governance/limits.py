@@ -175,10 +175,12 @@ BUDGET_TOUCHED_S = 35 * 86_400.0  # accounts of single runs and sessions are for
 
 # operations
 STOP_GRACE_S = 2.0  # an agent has to end by itself, where a stop does not say otherwise
-STOP_GRACE_MOST_S = 60.0  # that a stop may give
+STOP_GRACE_MOST_S = 5.0  # that a stop may give: sessions give no more by themselves
+STOP_ANSWER_S = 10.0  # whoever stops something waits so long for every session to be looked at
 STOP_REASON_CHARS = 300  # why something is stopped, or begins again
 STOP_AT_ONCE = 200  # sessions that are looked at together
 STOP_LOOK_S = 0.05  # between two looks whether a stop has left a run
+STOP_AGAIN_S = 0.5  # before the next, after one that failed
 STOP_FLUSH_S = 1.0  # between two writings of what was refused
 STOPS = 500  # of one tenant that hold
 STOP_ROWS = 200  # stops, incidents, or sessions of one, in one answer
@@ -214,6 +216,7 @@ PLAN_WORKFLOWS = 2_000  # of one tenant
 PLAN_HISTORY_ROWS = 500  # verdicts of one gate in one answer
 PLAN_VERIFY_ROWS = 20_000  # of the ledger that every computation verifies again; a larger one is verified
 PLAN_VERIFY_MS = 6 * 3_600_000  # after so long
+VALIDATION_BYTES = 1 << 20  # one report of holdfast validate
 PLAN_KEEP_MS = 400 * 86_400_000  # verdicts are kept
 PLAN_FILE_BYTES = 256 << 20  # a plan as a file, for whoever verifies it
 
@@ -224,7 +227,21 @@ DIRECTORY_TOKENS = 20  # of one tenant that are good
 DIRECTORY_TOKEN_S = 366 * 86_400.0  # the longest life of a token
 DIRECTORY_HEARD_S = 60.0  # when the directory spoke last is known to the minute
 DIRECTORY_DELETED_MS = 30 * 86_400_000  # the empty row of who was deleted is there so long, for other processes to see
-DIRECTORY_IMPORT_BYTES = 4 << 20  # of a file of people
+DIRECTORY_IMPORT_BYTES = 1 << 20  # of a file of people; who has more has SCIM
+DIRECTORY_ROWS = 10_000  # people in one answer
+DIRECTORY_BODY_BYTES = 1 << 20  # of one request of an identity provider
+DIRECTORY_QUERY_CHARS = 4_096  # after the question mark; of a filter, of a path in a PATCH
+DIRECTORY_OPERATIONS = 1_000  # of one PATCH
+DIRECTORY_REQUESTS = 16  # that are answered at a time, of all tenants
+DIRECTORY_REQUESTS_PER_S = 25.0  # of one tenant, on average
+DIRECTORY_REQUESTS_BURST = 100.0  # at once
+DIRECTORY_PAGE_ROWS = 200  # resources in one answer
+DIRECTORY_PAGE_BYTES = 8 << 20  # of them together; further pages have the rest
+DIRECTORY_SCAN_ROWS = 20_000  # resources that a filter looks at; the rest has to be narrowed by a name or an id
+DIRECTORY_USER_BYTES = 64 << 10  # the document of one person
+DIRECTORY_GROUP_BYTES = 4 << 20  # the document of one group, with its members
+DIRECTORY_CALL_S = 30.0  # for one request, with what it asks of the store
+DIRECTORY_CHANGED_TIMES = 4  # a PATCH is tried again so often when another process changed the same resource meanwhile
 
 # workflows
 WORKFLOW_MANIFEST_BYTES = 256 << 10  # one manifest
@@ -237,3 +254,16 @@ WORKFLOW_SKEW_MS = 300_000  # by which the clock of whoever says when somebody s
 WORKFLOW_RUN_BYTES = 8 << 20  # of a session's log, read to count the tools of one run; beyond, it is lost
 WORKFLOW_RUN_TOOLS = 100  # different tools of one run that are named
 WORKFLOW_RUN_FAN = 8  # runs whose events are read at the same time
+IDEA_ANSWER_MS = 180 * 86_400_000  # for which what a person answered of an idea is believed
+IDEAS = 2_000  # of one tenant
+
+# the inbox
+INBOX_EVERY_S = 60.0  # between two computations of what people have to do
+INBOX_SOURCE_S = 20.0  # one source, before it counts as one that cannot say anything
+INBOX_CONDITIONS = 5_000  # of one source and tenant
+INBOX_SHOWN = 20  # items that a person is shown at once, unless they ask for more; others are counted
+INBOX_SHOWN_MOST = 200  # at once
+INBOX_HISTORY_ROWS = 500  # closed items in one answer
+INBOX_HANDLED = 5_000  # closed items by which handling times are measured
+INBOX_DIGEST_ROWS = 10  # items that one digest names; others are counted
+INBOX_DIGEST_HOUR = 7  # of the organisation's day, from which on a digest is told

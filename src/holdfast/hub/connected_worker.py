@@ -38,7 +38,7 @@ class ConnectedWorker:
         self.programs_s = now_s
         self.turns = 0
         self._headless: set[RunKey] = set()
-        self._held: Counter[bool] = Counter()
+        self._on_hold: Counter[bool] = Counter()
 
     @property
     def load(self) -> int:
@@ -52,18 +52,18 @@ class ConnectedWorker:
 
     def takes(self, seated: bool) -> bool:
         """Whether it takes another run that a person waits for, or that none waits for, and this is not held back."""
-        if not self.has_free_slot or self._held[seated]:
+        if not self.has_free_slot or self._on_hold[seated]:
             return False
         return seated or len(self._headless) + self.claims[False] < self.slots - self.slots_for_people
 
     @contextlib.contextmanager
     def holding(self, seated: bool) -> Iterator[None]:
         """While it lasts, runs of this kind wait: others are looked for first."""
-        self._held[seated] += 1
+        self._on_hold[seated] += 1
         try:
             yield
         finally:
-            self._held[seated] -= 1
+            self._on_hold[seated] -= 1
 
     def begin(self, run_key: RunKey, generation: int, seated: bool) -> None:
         """It executes an attempt."""

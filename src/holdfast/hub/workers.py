@@ -121,8 +121,8 @@ class Workers(SessionObserver[HotSession]):
             stack.enter_context(worker.holding(seated=not first))
             self._runtime.background(self._look_in_turn(worker, first, stack.pop_all()))
 
-    async def _look_in_turn(self, worker: ConnectedWorker, people_first: bool, held: contextlib.ExitStack) -> None:
-        with held:
+    async def _look_in_turn(self, worker: ConnectedWorker, people_first: bool, others: contextlib.ExitStack) -> None:
+        with others:
             await self._look_for(worker, seated=people_first)
         if not people_first:
             with worker.holding(seated=False):

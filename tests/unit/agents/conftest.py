@@ -15,6 +15,7 @@ from holdfast.client.session import Session
 from holdfast.client.transport import Sink, Transport
 from holdfast.embed import Loopback
 from holdfast.engines.memory import MemoryEngine
+from holdfast.engines.port import Engine
 from holdfast.errors import HoldfastError
 from holdfast.hub.hub import Hub
 from holdfast.protocol.fold import View
@@ -50,8 +51,8 @@ class CuttableDialer:
 class House:
     """Everything a test of agents needs."""
 
-    def __init__(self, lease_s: float, policy: Policy = DEFAULT) -> None:
-        self.hub = Hub(MemoryEngine(), lease_s=lease_s, policy=policy)
+    def __init__(self, lease_s: float, policy: Policy = DEFAULT, engine: Engine | None = None) -> None:
+        self.hub = Hub(engine or MemoryEngine(), lease_s=lease_s, policy=policy)
         self.dials: list[CuttableDialer] = []
         self._clients: list[Holdfast] = []
         self._serving: list[asyncio.Task[None]] = []

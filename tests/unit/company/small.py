@@ -72,7 +72,7 @@ def small() -> tuple[Company, Plants]:
         running=replace(plants.running, since=day(1), shadows=29),
         leaver=replace(plants.leaver, day=day(5)),
         deserted=replace(plants.deserted, day=day(3)),
-        scripted=replace(plants.scripted, since=FIRST, until=day(5)),
+        scripted=replace(plants.scripted, since=day(4), until=day(5)),
     )
 
 

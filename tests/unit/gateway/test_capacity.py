@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.errors import Unavailable
-from holdfast.gateway.capacity import Capacity, Slot, SlotAsker, Waiter, waiting
+from holdfast.gateway.capacity import Capacity, SlotAsker, UpstreamSlot, Waiter, waiting
 from holdfast.gateway.port import Caller
 from holdfast.protocol import limits
 
@@ -21,7 +21,7 @@ def program(name: str = "batch", key: str = "k") -> SlotAsker:
     return SlotAsker(False, name, key)
 
 
-def taken(capacity: Capacity, asker: SlotAsker) -> Slot:
+def taken(capacity: Capacity, asker: SlotAsker) -> UpstreamSlot:
     slot = capacity.take(asker)
     assert slot is not None
     return slot
@@ -68,6 +68,18 @@ async def test_people_who_wait_are_served_before_programs_that_wait_longer() -> 
     second.release()
     assert served(batch, ann, bob) == [1, 2]
     assert capacity.load().headless.waiting == 1
+
+
+async def test_people_who_are_served_do_not_use_the_reserve_up() -> None:
+    capacity = Capacity("u", 8, 0.25)
+    ann = [taken(capacity, ANN) for _ in range(3)]
+    assert [capacity.take(program()) is not None for _ in range(4)] == [True, True, True, False]
+    batch = standing(program(), capacity)
+    taken(capacity, ANN)
+    ann[0].release()
+    assert not served(batch), "two are free, and both are kept"
+    ann[1].release()
+    assert served(batch) == [0]
 
 
 async def test_a_slot_of_people_does_not_go_to_a_program_that_waits() -> None:
@@ -194,8 +206,9 @@ def test_whatever_happens_slots_are_neither_lost_nor_made(
 ) -> None:
     async def play() -> None:
         capacities = [Capacity("u", streams, share), Capacity("v", 1, share)]
-        had: list[tuple[Slot, SlotAsker]] = []
+        had: list[tuple[UpstreamSlot, SlotAsker]] = []
         waiters: list[Waiter] = []
+        before: dict[str, int] = {}
         for what, number in steps:
             asker = ASKERS[number % len(ASKERS)]
             capacity = capacities[number % 2]
@@ -220,9 +233,10 @@ def test_whatever_happens_slots_are_neither_lost_nor_made(
             elif what == "resume":
                 capacity.resume()
             collect(waiters, had)
-            check(capacities, had, waiters)
+            check(capacities, had, waiters, before)
         for capacity in capacities:
             capacity.resume()
+        collect(waiters, had)
         while had:
             had.pop()[0].release()
             collect(waiters, had)
@@ -232,7 +246,7 @@ def test_whatever_happens_slots_are_neither_lost_nor_made(
     asyncio.run(play())
 
 
-def collect(waiters: list[Waiter], had: list[tuple[Slot, SlotAsker]]) -> None:
+def collect(waiters: list[Waiter], had: list[tuple[UpstreamSlot, SlotAsker]]) -> None:
     for waiter in [waiter for waiter in waiters if waiter.done.done()]:
         waiters.remove(waiter)
         slot = waiter.take()
@@ -240,15 +254,23 @@ def collect(waiters: list[Waiter], had: list[tuple[Slot, SlotAsker]]) -> None:
         had.append((slot, waiter.asker))
 
 
-def check(capacities: list[Capacity], had: list[tuple[Slot, SlotAsker]], waiters: list[Waiter]) -> None:
+def check(
+    capacities: list[Capacity],
+    had: list[tuple[UpstreamSlot, SlotAsker]],
+    waiters: list[Waiter],
+    before: dict[str, int],
+) -> None:
     for capacity in capacities:
         kinds = [asker.seated for slot, asker in had if slot.capacity is capacity]
         load = capacity.load()
         assert (load.seated.in_use, load.headless.in_use) == (kinds.count(True), kinds.count(False))
         assert len(kinds) <= capacity.streams, "never more than there are"
         assert kinds.count(False) <= capacity.streams - capacity.reserved, "never over what is reserved"
+        grew = load.headless.in_use - before.get(capacity.name, 0)
+        before[capacity.name] = load.headless.in_use
+        assert grew <= 0 or len(kinds) <= capacity.streams - capacity.reserved, "programs begin beside a free reserve"
         assert load.seated.waiting == 0 or len(kinds) == capacity.streams, "no person waits beside a free slot"
         if load.headless.waiting and not load.paused:
-            assert len(kinds) == capacity.streams or kinds.count(False) == capacity.streams - capacity.reserved
+            assert len(kinds) >= capacity.streams - capacity.reserved, "no program waits beside more than the reserve"
     lines = [capacity.load() for capacity in capacities]
     assert sum(load.seated.waiting + load.headless.waiting for load in lines) >= len(waiters)

@@ -114,7 +114,7 @@ async def test_people_do_not_keep_a_worker_from_programs_for_ever(house: HubHarn
     for _ in range(int(limits.HEADLESS_TURN_S // limits.HEARTBEAT_S) + 1):
         await asyncio.sleep(limits.HEARTBEAT_S)
         message = [m for m in worker.received if assigned(m)][-1]
-        await worker.ask(wire.Heartbeat(runs=[("person", message["run"], message["generation"])]))
+        await worker.ask(wire.Heartbeat(runs=[wire.ActiveAttempt("person", message["run"], message["generation"])]))
     await end(worker)
     assert taken(worker)[2:] == ["batch"], "its turn has come, a person at hand or not"
     await end(worker)

@@ -126,7 +126,7 @@ class Directory:
                 return
             if found is None and statements.count(connection, tenant) >= limits.DIRECTORY_PEOPLE:
                 return
-            new = _placed(login, found, "oidc", now_ms)
+            new = _written(login, found, "oidc", now_ms)
             if new is not None:
                 statements.put(connection, tenant, new, document_of(login), statements.next_number(connection))
 
@@ -160,7 +160,7 @@ class Directory:
             }
             changed = 0
             for name, person in (wanted | ended).items():
-                new = None if name in scim else _placed(person, before.get(name), "import", now_ms)
+                new = None if name in scim else _written(person, before.get(name), "import", now_ms)
                 if new is not None:
                     statements.put(connection, tenant, new, document_of(person), number)
                     changed += 1
@@ -239,7 +239,7 @@ class Directory:
         return found | {"human": person.human, "signed_in_ms": self.signed_in_ms(tenant, person.user_name)}
 
 
-def _placed(person: Person, found: DirectoryPerson | None, source: Source, at_ms: int) -> DirectoryPerson | None:
+def _written(person: Person, found: DirectoryPerson | None, source: Source, at_ms: int) -> DirectoryPerson | None:
     """Somebody as a login or a file has them, in the place of who is there; None where nothing changes."""
     new = DirectoryPerson(
         id=found.id if found else secrets.token_hex(16), source=source,

@@ -53,6 +53,13 @@ def of_runs(connection: Connection, tenant: str, runs: Sequence[tuple[str, str]]
     return {(work.session, work.run): work for work in found}
 
 
+def served_between(connection: Connection, tenant: str, workflow: str, since_ms: int, until_ms: int) -> dict[str, int]:
+    """Rows of a workflow in a time by the model that served, as the provider named it; empty where it named none."""
+    where = rows.c.tenant == tenant, rows.c.workflow == workflow, rows.c.at_ms >= since_ms, rows.c.at_ms < until_ms
+    wanted = select(rows.c.model, func.count()).where(*where, rows.c.outcome.in_(_DONE), last_ones())
+    return {model: int(number) for model, number in connection.execute(wanted.group_by(rows.c.model))}
+
+
 def _grouped(connection: Connection, tenant: str, wanted: Any, by: Sequence[Any]) -> list[Work]:
     done = rows.c.outcome.in_(_DONE)
     model = func.coalesce(func.nullif(rows.c.asked, ""), rows.c.model)

@@ -49,6 +49,18 @@ class RuleAdmission:
 
         return sum(end(halted) for end in self._ends)
 
+    def count(self, stop: StopOrder) -> int:
+        """How many calls are under way in the scope of a stop that is not made."""
+        only, seen = StopBook([stop]), [0]
+
+        def halted(caller: Caller, model: str) -> Refused | None:
+            seen[0] += self._stop(caller, model, only) is not None
+            return None
+
+        for end in self._ends:
+            end(halted)
+        return seen[0]
+
     def stopped(self, tenant: str, model: str) -> str:
         """Why nobody may ask a model; empty where somebody may."""
         stop = self._rules.stops.of(tenant, "model", model)
@@ -63,7 +75,7 @@ class RuleAdmission:
         if not asked:
             found = stops.of(tenant, "model", model)
         for agent in (asked, _own(caller)):
-            found = found or stops.of_run(tenant, lambda of=agent: self._rules.workflow_of(tenant, claims, of), agent)  # type: ignore[misc]
+            found = found or stops.of_run(tenant, lambda of=agent: self._rules.workflows_of(tenant, claims, of), agent)  # type: ignore[misc]
         return found
 
 

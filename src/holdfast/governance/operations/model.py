@@ -27,6 +27,7 @@ class StopOrder(msgspec.Struct, frozen=True):
         at_ms: Unix ms.
         grace_ms: what an agent has to end by itself, before its run is ended without it.
         done_ms: when no run of it was left; None until then.
+        left: how many had not ended at the last look.
         refused: how often something was not begun for it, so far.
         calls: calls of the gateway that it ended.
         incident: id of the record of it, where there is one.
@@ -45,6 +46,7 @@ class StopOrder(msgspec.Struct, frozen=True):
     lifted_ms: int | None = None
     lifted_by: str = ""
     lifted_reason: str = ""
+    left: int = 0
     refused: int = 0
     calls: int = 0
     incident: str = ""
@@ -77,7 +79,6 @@ class StopReceipt(msgspec.Struct, frozen=True):
     Attributes:
         running, queued, waiting: runs, sub-runs included, by how they stood when it found them.
         forced: of them, how many did not end by themselves.
-        left: of them, how many have not ended.
         sessions, people: in which they were, and who took part in those.
         took_ms: from the stop until no run was left; None until then.
         listed: the first sessions, each with its runs by how they stood.
@@ -88,7 +89,6 @@ class StopReceipt(msgspec.Struct, frozen=True):
     queued: int = 0
     waiting: int = 0
     forced: int = 0
-    left: int = 0
     sessions: int = 0
     people: int = 0
     took_ms: int | None = None
@@ -164,3 +164,19 @@ def check_reason(reason: str) -> str:
     if not reason.strip() or len(reason) > limits.STOP_REASON_CHARS or not reason.isprintable():
         raise Refused("input.malformed", f"say why, in one line of at most {limits.STOP_REASON_CHARS} characters")
     return reason
+
+
+def check_notes(notes: str) -> str:
+    """What is written down of an incident. Raises ``input.malformed``."""
+    if not notes.strip() or len(notes) > limits.INCIDENT_NOTES_CHARS:
+        raise Refused("input.malformed", f"say what happened, in at most {limits.INCIDENT_NOTES_CHARS:,} characters")
+    return notes
+
+
+def check_span(incident: Incident, now_ms: int) -> None:
+    """Refuse an incident without a workflow, or whose time is none (``input.malformed``)."""
+    if not 1 <= len(incident.workflow) <= limits.ORG_NAME_CHARS:
+        raise Refused("input.malformed", f"a workflow has a name of 1 to {limits.ORG_NAME_CHARS} characters")
+    until_ms = incident.to_ms if incident.to_ms is not None else now_ms
+    if not 0 <= incident.from_ms <= until_ms <= now_ms + 1:
+        raise Refused("input.malformed", "an incident begins before it ends, and both have passed")

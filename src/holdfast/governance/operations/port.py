@@ -75,18 +75,6 @@ class Caps(Protocol):
         """Why nothing more may be spent under these labels."""
 
 
-class LabelledWork:
-    """A book without manifests: work is of the workflow that its label names."""
-
-    def workflow_of(self, tenant: str, labels: Mapping[str, str], agent: str) -> str:
-        """See ``WorkflowBook``."""
-        return labels.get("workflow") or "unassigned"
-
-    def current(self, tenant: str, workflow: str) -> WorkflowStanding | None:
-        """See ``WorkflowBook``: none is known."""
-        return None
-
-
 class NoGates:
     """No gate is judged here."""
 

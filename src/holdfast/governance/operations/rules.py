@@ -7,7 +7,7 @@ Observing refuses nothing: state and gates count only for a workflow whose mode 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from holdfast.errors import Refused
@@ -34,13 +34,13 @@ class StopBook:
     def __len__(self) -> int:
         return len(self._by)
 
-    def of_run(self, tenant: str, workflow: Callable[[], str], agent: str) -> StopOrder | None:
-        """The stop that holds for a run of an agent; ``workflow`` is asked only where some workflow is stopped."""
+    def of_run(self, tenant: str, workflows: Callable[[], Sequence[str]], agent: str) -> StopOrder | None:
+        """The stop that holds for a run of an agent; ``workflows`` is asked only where some workflow is stopped."""
         if not self._by:
             return None
         found = self._by.get((tenant, "everything", ""))
         if found is None and (tenant, "workflow") in self.scopes:
-            found = self._by.get((tenant, "workflow", workflow()))
+            found = next((one for name in workflows() if (one := self._by.get((tenant, "workflow", name)))), None)
         if found is None and (tenant, "agent") in self.scopes:
             while agent and found is None:
                 found = self._by.get((tenant, "agent", agent))
@@ -82,13 +82,14 @@ class StartBook:
         """See ``StartRules``."""
         return self._age_s()
 
-    def workflow_of(self, tenant: str, labels: Mapping[str, str], agent: str) -> str:
-        """Whose work this is."""
-        return self.book.workflow_of(tenant, labels, agent)
+    def workflows_of(self, tenant: str, labels: Mapping[str, str], agent: str) -> Sequence[str]:
+        """By which names this work is stopped: that of its workflow, and what its label says where nobody declared that."""
+        name, said = self.book.workflow_of(tenant, labels, agent), labels.get(names.WORKFLOW, "")
+        return (name, said) if said and said != name else (name,)
 
     def stop_of(self, tenant: str, labels: Mapping[str, str], agent: str) -> StopOrder | None:
         """The stop that holds for runs of an agent under these labels."""
-        return self.stops.of_run(tenant, lambda: self.book.workflow_of(tenant, labels, agent), agent)
+        return self.stops.of_run(tenant, lambda: self.workflows_of(tenant, labels, agent), agent)
 
     def halt(self, tenant: str, labels: Mapping[str, str], agent: str) -> Halt | None:
         """See ``StartRules``."""

@@ -114,6 +114,12 @@ class OutcomeService:
             lambda connection: store.of_model(connection, tenant, workflow, task, model, since_ms)
         )
 
+    async def of_workflow(self, tenant: str, workflow: str, since_ms: int, until_ms: int) -> tuple[int, int]:
+        """``(outcomes, accepted)`` of the work of a workflow that began in a time."""
+        return await self._store.read(
+            lambda connection: store.of_workflow(connection, tenant, workflow, since_ms, until_ms)
+        )
+
     async def proxies(self, tenant: str) -> Proxies:
         """How edits and regenerations go with not being accepted."""
         since_ms = self._now_ms() - limits.OUTCOME_WINDOW_MS

@@ -159,6 +159,15 @@ def of_model(
     return int(n), int(accepted)
 
 
+def of_workflow(connection: Connection, tenant: str, workflow: str, since_ms: int, until_ms: int) -> tuple[int, int]:
+    """``(outcomes, accepted)`` of work of a workflow that began in a time."""
+    of = outcomes.c
+    where = of.tenant == tenant, of.workflow == workflow, of.work_ms >= since_ms, of.work_ms < until_ms
+    counted = select(func.count(), func.count().filter(of.verdict == "accepted")).where(*where, of.counts.is_(True))
+    n, accepted = connection.execute(counted).one()
+    return int(n), int(accepted)
+
+
 def page(connection: Connection, tenant: str, limit: int, *, superseded: bool) -> list[WorkOutcome]:
     """Outcomes, the newest first."""
     wanted = select(*_FIELDS).where(outcomes.c.tenant == tenant)

@@ -29,7 +29,7 @@ async def bundle(plan: Rollout, tenant: str) -> dict[str, Any]:
             status, row, answers = await plan.explain(tenant, gate.name, place)
             if row is None:
                 continue
-            answered = [{**msgspec.to_builtins(one), "sql": _sql(one.query)} for one in answers]
+            answered = [{**msgspec.to_builtins(one), "sql": sql_of(one.query)} for one in answers]
             verdicts.append({**msgspec.to_builtins(row), "status": msgspec.to_builtins(status), "answers": answered})
     return {
         "format": FORMAT, "tenant": tenant, "as_of_ms": scope.as_of_ms, "zone": scope.zone, "verdicts": verdicts,
@@ -38,7 +38,7 @@ async def bundle(plan: Rollout, tenant: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _sql(name: str) -> str:
+def sql_of(name: str) -> str:
     """The text of a query; empty for a reckoning, which is no single one."""
     try:
         return query_text(name)

@@ -25,6 +25,8 @@ from holdfast.governance.asking import (
     read_file,
 )
 from holdfast.governance.rollout import desk
+from holdfast.governance.rollout.monday import Monday
+from holdfast.governance.rollout.monday_text import monday_mail
 from holdfast.governance.rollout.service import Rollout
 from holdfast.governance.store.store import Store
 
@@ -47,7 +49,19 @@ class PlanCommands:
 
     def add_to(self, app: typer.Typer) -> None:
         """Add all of them to a group."""
-        for name in ("status", "next", "explain", "check", "waive", "waivers", "unwaive", "profile", "export"):
+        for name in (
+            "status",
+            "next",
+            "monday",
+            "explain",
+            "check",
+            "waive",
+            "waivers",
+            "unwaive",
+            "profile",
+            "export",
+            "validation",
+        ):
             app.command(name)(getattr(self, f"{name}_command"))
 
     def _asker(
@@ -90,6 +104,15 @@ class PlanCommands:
         asker.show(answer, ("gate", "who", "by", "what", "for", "then"), rows, "Nothing is in the way.")
         if answer["few"] and not as_json:
             asker.tell(answer, f"{answer['few']} of them open {answer['reach']} doors.")
+
+    def monday_command(
+        self, ctx: typer.Context, governance: StoreUrl = STORE, url: Url = "", token: Token = "",
+        tenant: Tenant = "default", as_json: JsonOutput = False,
+    ) -> None:  # fmt: skip
+        """Print the page for Monday: who must do what by when, may each workflow go on, what flipped in a week."""
+        asker = self._asker(ctx, governance, url, token, tenant, as_json)
+        answer = asker.ask(desk.MONDAY)
+        asker.tell(answer, *monday_mail(msgspec.convert(answer, Monday)).text.splitlines())
 
     def explain_command(
         self, ctx: typer.Context, gate: GateName,
@@ -199,6 +222,21 @@ class PlanCommands:
         answer = asker.ask(desk.EXPORT)
         file.write_bytes(msgspec.json.format(msgspec.json.encode(answer)))
         asker.tell(answer, f"{len(answer['verdicts'])} verdicts in {file}")
+
+    def validation_command(
+        self, ctx: typer.Context,
+        file: Annotated[Path, typer.Argument(help="The JSON of holdfast validate, or of a load test.", show_default=False)],
+        governance: StoreUrl = STORE, url: Url = "", token: Token = "", tenant: Tenant = "default",
+        as_json: JsonOutput = False,
+    ) -> None:  # fmt: skip
+        """Put a report on record: gate 9.b goes by the newest one of the build that serves, 9.a by load tests."""
+        asker = self._asker(ctx, governance, url, token, tenant, as_json)
+        found = asker.ask(desk.VALIDATION, {}, read_file(file, limits.VALIDATION_BYTES))["validation"]
+        if found["kind"] == "load":
+            words = f"{found['unloaded_ms']} ms without load, {found['loaded_ms']} ms with it"
+        else:
+            words = ", ".join(f"{name} {found[name]}" for name in ("resilient", "continuity", "control"))
+        asker.tell({"validation": found}, f"{found['id']}: {found['build']}: {words}.")
 
 
 _NOTHING: Final = "No workflow has a manifest yet: holdfast workflow init"

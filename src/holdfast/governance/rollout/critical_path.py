@@ -9,6 +9,7 @@ import msgspec
 
 from holdfast.governance.rollout import doors
 from holdfast.governance.rollout.doors import GateStatus
+from holdfast.governance.rollout.gate import Gate
 from holdfast.governance.rollout.model import DAY_MS, DoorName
 from holdfast.governance.rollout.port import WorkflowFacts
 from holdfast.governance.rollout.registry import BY_NAME, GATES
@@ -17,6 +18,12 @@ NEXT_DOOR: Final[dict[str, DoorName]] = {"registered": "L", "pilot": "P", "produ
 """The door that a workflow stands before, by its state."""
 DEADLINE_DAYS: Final[dict[DoorName, int]] = {"R": 1, "L": 7, "P": 14, "O": 30}
 """In which a red gate is to be mended, by the strictest door that it holds."""
+
+
+def deadline_ms(gate: Gate, status: GateStatus) -> int:
+    """By when a gate is to be mended, by the strictest door that it holds; 0 where it is not known since when it is red."""
+    strictest = min(gate.holds, key=lambda door: DEADLINE_DAYS[door])
+    return status.since_ms + DEADLINE_DAYS[strictest] * DAY_MS if status.since_ms else 0
 
 
 class NextAction(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +68,11 @@ def _place(gate: str) -> int:
     return list(BY_NAME).index(gate)
 
 
+def _place_last(gate: str) -> tuple[bool, int]:
+    """What waits for a gate to be built comes after everything that somebody can do this week."""
+    return BY_NAME[gate].decide is None, _place(gate)
+
+
 def next_actions(
     workflows: Sequence[WorkflowFacts],
     status: Mapping[str, Mapping[str, GateStatus]],
@@ -85,7 +97,7 @@ def next_actions(
             key = (name, gate.fix or gate.reason, who[facts.workflow, name])
             grouped.setdefault(key, []).append((facts, gate, len(wanted) == 1, stops))
     actions = [_action(key, some) for key, some in grouped.items()]
-    return sorted(actions, key=lambda one: (-len(one.stopped), -len(one.opens), _place(one.gate), one.what))
+    return sorted(actions, key=lambda one: (-len(one.stopped), -len(one.opens), *_place_last(one.gate), one.what))
 
 
 def _action(key: tuple[str, str, str], some: list[tuple[WorkflowFacts, GateStatus, bool, bool]]) -> NextAction:
@@ -93,12 +105,11 @@ def _action(key: tuple[str, str, str], some: list[tuple[WorkflowFacts, GateStatu
     gate = BY_NAME[name]
     opens = tuple(facts.workflow for facts, _, alone, _ in some if alone)
     stopped = tuple(facts.workflow for facts, _, _, stops in some if stops)
-    strictest = min(gate.holds, key=lambda door: DEADLINE_DAYS[door])
-    since = min((one.since_ms for _, one, _, _ in some if one.since_ms), default=0)
+    dates = [deadline_ms(gate, one) for _, one, _, _ in some if one.since_ms]
     return NextAction(
         gate=name, what=what, why=some[0][1].reason, who=who, workflows=tuple(facts.workflow for facts, _, _, _ in some),
         opens=opens, stopped=stopped, effect=_effect(gate.title, opens, stopped),
-        due_ms=since + DEADLINE_DAYS[strictest] * DAY_MS if since else 0,
+        due_ms=min(dates, default=0),
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Final
 
 import msgspec
@@ -9,10 +10,11 @@ import msgspec
 from holdfast.errors import Refused
 from holdfast.governance import limits
 from holdfast.governance.actions import ActionCall, DomainAction
-from holdfast.governance.rollout import overview
-from holdfast.governance.rollout.bundle import bundle
+from holdfast.governance.rollout import monday, overview
+from holdfast.governance.rollout.bundle import bundle, sql_of
 from holdfast.governance.rollout.model import DoorName
 from holdfast.governance.rollout.service import Rollout
+from holdfast.version import build_id
 
 ROOT: Final = "/v1/x/governance/plan"
 _DOORS: Final[dict[str, DoorName]] = {"L": "L", "P": "P", "O": "O", "R": "R"}
@@ -51,6 +53,11 @@ async def next_steps(plan: Rollout, call: ActionCall) -> Any:
     return overview.plan_next(plan, call.tenant)
 
 
+async def monday_page(plan: Rollout, call: ActionCall) -> Any:
+    """What the Monday page shows."""
+    return await monday.answer(plan, call.tenant)
+
+
 async def explain(plan: Rollout, call: ActionCall) -> Any:
     """A gate's verdict with the evidence it stands on."""
     gate, workflow = call.facts["gate"], call.facts.get("workflow", "")
@@ -60,7 +67,7 @@ async def explain(plan: Rollout, call: ActionCall) -> Any:
     return {
         "status": msgspec.to_builtins(found),
         "verdict": msgspec.to_builtins(row) if row is not None else None,
-        "evidence": msgspec.to_builtins(answers),
+        "evidence": [{**msgspec.to_builtins(one), "sql": sql_of(one.query)} for one in answers],
         "beside": await plan.beside(call.tenant, gate, workflow),
         "who": plan.who(call.tenant, gate, workflow),
         "history": [
@@ -132,10 +139,32 @@ async def export(plan: Rollout, call: ActionCall) -> Any:
     return await bundle(plan, call.tenant)
 
 
+async def validation(plan: Rollout, call: ActionCall) -> Any:
+    """Put a report of ``holdfast validate`` on record, or of a load test."""
+    try:
+        document = msgspec.json.decode(call.body, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Refused("input.malformed", f"the report is no JSON object: {error!s:.200}") from None
+    return {"validation": msgspec.to_builtins(await plan.validations.record(call.tenant, document, call.by))}
+
+
+async def validations(plan: Rollout, call: ActionCall) -> Any:
+    """Reports on record, the newest first."""
+    return {"validations": msgspec.to_builtins(await plan.validations.listed(call.tenant, limits.PLAN_HISTORY_ROWS))}
+
+
+async def build(plan: Rollout, call: ActionCall) -> Any:
+    """Which build answers."""
+    return {"build": await asyncio.to_thread(build_id)}
+
+
 STATUS: Final = DomainAction(
     "status", "GET", "", "spend", "Plan: how every workflow stands", status, query=("workflow", "compute")
 )
 NEXT: Final = DomainAction("next", "GET", "/next", "spend", "Plan: what to do next, and who", next_steps)
+MONDAY: Final = DomainAction(
+    "monday", "GET", "/monday", "spend", "Plan: the page for Monday, by person, with what flipped", monday_page
+)
 EXPLAIN: Final = DomainAction(
     "explain", "GET", "/gates/{gate}", "spend", "Plan: a gate's verdict with its evidence", explain, query=("workflow",)
 )
@@ -154,5 +183,21 @@ SET_PROFILE: Final = DomainAction(
     "set profile", "POST", "/profile", "audit", "Plan: set the numbers of the rules", set_profile, ProfileRequest
 )
 EXPORT: Final = DomainAction("export", "GET", "/export", "audit", "Plan: every verdict with its evidence", export)
-ACTIONS: Final = (STATUS, NEXT, EXPLAIN, CHECK, WAIVERS, WAIVE, END_WAIVER, PROFILE, SET_PROFILE, EXPORT)
+VALIDATION: Final = DomainAction(
+    "validation",
+    "POST",
+    "/validations",
+    "audit",
+    "Plan: put a report of holdfast validate on record",
+    validation,
+    bytes,
+)
+VALIDATIONS: Final = DomainAction(
+    "validations", "GET", "/validations", "spend", "Plan: reports of holdfast validate", validations
+)
+BUILD: Final = DomainAction("build", "GET", "/build", "", "Plan: which build answers", build)
+ACTIONS: Final = (
+    STATUS, NEXT, MONDAY, EXPLAIN, CHECK, WAIVERS, WAIVE, END_WAIVER, PROFILE, SET_PROFILE, EXPORT, VALIDATION, VALIDATIONS,
+    BUILD,
+)  # fmt: skip
 """All of them."""

@@ -5,7 +5,19 @@ from __future__ import annotations
 from typing import Final
 
 from holdfast.governance.rollout.gate import Gate
-from holdfast.governance.rollout.gates import accounts, bill, cap, no_skip, owner, peel, served, stage
+from holdfast.governance.rollout.gates import (
+    accounts,
+    bill,
+    cap,
+    no_skip,
+    owner,
+    peel,
+    people_protected,
+    served,
+    stage,
+    streaming,
+    sustained,
+)
 
 STEPS: Final[dict[int, str]] = {
     1: "place each workflow",
@@ -34,13 +46,13 @@ GATES: Final[tuple[Gate, ...]] = (
     peel.GATE,
     served.GATE,
     owner.GATE,
-    Gate("6.b", "sustained", ("P",)),
+    sustained.GATE,
     Gate("7.a", "pilot protocol", ("L",)),
     Gate("7.b", "pilot result", ("P",)),
     Gate("8.a", "told before", ("L",)),
     Gate("8.b", "outcome for people", ("P",)),
-    Gate("9.a", "people protected", ("P",), who="platform"),
-    Gate("9.b", "streaming", ("P",), "organisation", who="platform"),
+    people_protected.GATE,
+    streaming.GATE,
     accounts.GATE,
     Gate("10.b", "claims", ("O",), "organisation", who="finops"),
     Gate("11.a", "validated now", ("P",)),

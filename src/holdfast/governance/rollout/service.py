@@ -6,7 +6,7 @@ import asyncio
 import datetime
 import secrets
 import zoneinfo
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -35,6 +35,7 @@ from holdfast.governance.rollout.profiles import Profile
 from holdfast.governance.rollout.registry import BY_NAME, GATES
 from holdfast.governance.rollout.ruling import ruled, verdict_row, worth_keeping
 from holdfast.governance.rollout.standing import Records, status_of
+from holdfast.governance.rollout.validation_store import Validations
 from holdfast.governance.rollout.waivers import GateWaiver
 from holdfast.governance.store.store import Store
 
@@ -42,8 +43,17 @@ ORGANISATION: Final = ""
 """The workflow of a gate that is the organisation's."""
 
 
+BeforeCompute = Callable[[str], Awaitable[None]]
+"""What is done for a tenant before its plan is computed."""
+
+
 class Rollout:
     """The plan of a store.
+
+    Attributes:
+        before_compute: awaited before anything is computed: a deputy stands in for an owner who left before a gate sees that
+            the owner is gone.
+        validations: reports about builds, and which of them serve.
 
     Args:
         database: the store.
@@ -64,6 +74,8 @@ class Rollout:
         self._now_ms = now_ms
         self._contents = store.PlanContents({}, {}, {})
         self._refreshing = asyncio.Lock()
+        self.validations = Validations(database, now_ms)
+        self.before_compute: BeforeCompute = _nothing_first
 
     async def refresh(self) -> None:
         """Read again what is on record. Raises ``store.unavailable``."""
@@ -173,6 +185,7 @@ class Rollout:
         Raises:
             Unavailable: of the store.
         """
+        await self.before_compute(tenant)
         names = [one.workflow for one in self.workflows(tenant)] if workflow is None else [workflow] if workflow else []
         made = 0
         for late in (False, True):  # whether a stage may follow depends on verdicts of other gates
@@ -328,3 +341,7 @@ def gate_of(name: str) -> Gate:
     if gate is None:
         raise Refused("gate.not_found", f"gate {name!r:.20}: {', '.join(BY_NAME)}")
     return gate
+
+
+async def _nothing_first(tenant: str) -> None:
+    """Nothing."""

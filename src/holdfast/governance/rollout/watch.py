@@ -8,6 +8,7 @@ from typing import Final
 
 from holdfast.governance import limits
 from holdfast.governance.rollout.service import Rollout
+from holdfast.version import build_id
 from holdfast.visible import logger
 
 log: Final = logger("holdfast.governance")
@@ -24,6 +25,7 @@ class PlanWatch:
     def __init__(self, plan: Rollout, every_s: float = limits.PLAN_EVERY_S) -> None:
         self._plan = plan
         self._every_s = every_s
+        self._serves = False
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -31,8 +33,9 @@ class PlanWatch:
         """Something changed that gates look at, such as who is who: compute soon."""
         self._news.set()
 
-    def start(self) -> None:
-        """Begin."""
+    def start(self, *, serves: bool = False) -> None:
+        """Begin. ``serves``: this process serves people their sessions, and says which build it is."""
+        self._serves = serves
         self._task = asyncio.create_task(self._run(), name="holdfast plan")
 
     async def stop(self) -> None:
@@ -47,6 +50,8 @@ class PlanWatch:
         while True:
             self._news.clear()
             try:
+                if self._serves:
+                    await self._plan.validations.serve(await asyncio.to_thread(build_id))
                 for tenant in self._plan.tenants():
                     await self._plan.compute(tenant)
             except (

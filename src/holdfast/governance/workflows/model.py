@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Final, Literal, get_args
+from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
 
+from holdfast.governance import limits
 from holdfast.governance.organisation.model import Stage
 
 WorkflowState = Literal["registered", "pilot", "production", "retired"]
@@ -24,20 +25,28 @@ WorkflowUsage = Literal["seated", "headless", "both"]
 UNCLASSED: Final[ToolEffect] = "write"
 """What a tool counts as that nobody has classed."""
 VERSION_CHARS: Final = 12
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.ORG_NAME_CHARS)]
+ShortText = Annotated[str, msgspec.Meta(max_length=limits.ORG_NAME_CHARS)]
+Words = Annotated[str, msgspec.Meta(max_length=limits.WORKFLOW_TEXT_CHARS)]
+Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+Dollars = Annotated[str, msgspec.Meta(pattern="^[0-9]{1,12}([.][0-9]{1,9})?$")]
+"""USD as decimal text."""
+Hours = Annotated[float, msgspec.Meta(ge=0, le=168)]
+_FEW: Final = msgspec.Meta(max_length=limits.WORKFLOW_LIST_ENTRIES)
 
 
 class ManifestModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A model that the workflow may use, and at which tier of service; empty for the standard one."""
 
-    model: str
-    tier: str = ""
+    model: Name
+    tier: ShortText = ""
 
 
 class ManifestPrompt(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A prompt by the hash of its text: what it says is nobody's business here."""
 
-    name: str
-    sha256: str
+    name: Name
+    sha256: Digest
 
 
 class ManifestTool(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -47,9 +56,9 @@ class ManifestTool(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
         limit: in words, such as "100 a day"; empty for none.
     """
 
-    name: str
+    name: Name
     effect: ToolEffect
-    limit: str = ""
+    limit: Words = ""
 
 
 class DataSource(
@@ -57,27 +66,27 @@ class DataSource(
 ):
     """Where the workflow reads, and what class its data are."""
 
-    source: str
+    source: Name
     data_class: DataClass
 
 
 class OwnerHours(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Hours a week that the owner has for it."""
 
-    owner_week: float = 0.0
+    owner_week: Hours = 0.0
 
 
 class ValueRange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """From low to high, USD as decimal text."""
 
-    low: str
-    high: str
+    low: Dollars
+    high: Dollars
 
 
 class DeclaredOutcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """When a piece of work counts as accepted, in words, and what one is worth."""
 
-    definition: str
+    definition: Words
     value_usd: ValueRange | None = None
 
 
@@ -96,24 +105,24 @@ class WorkflowManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         budget: by name.
     """
 
-    workflow: str
-    title: str = ""
-    unit: str = ""
-    owner: str = ""
-    deputy: str = ""
-    sponsor: str = ""
-    payer: str = ""
+    workflow: Name
+    title: ShortText = ""
+    unit: ShortText = ""
+    owner: ShortText = ""
+    deputy: ShortText = ""
+    sponsor: ShortText = ""
+    payer: ShortText = ""
     stage: Stage = ""
     mode: Literal["", "observe", "enforce"] = ""
     usage: WorkflowUsage = "both"
-    unit_of_work: str = ""
-    agents: tuple[str, ...] = ()
-    models: tuple[ManifestModel, ...] = ()
-    prompts: tuple[ManifestPrompt, ...] = ()
-    tools: tuple[ManifestTool, ...] = ()
-    data: tuple[DataSource, ...] = ()
-    policies: tuple[str, ...] = ()
-    budget: str = ""
+    unit_of_work: Words = ""
+    agents: Annotated[tuple[Name, ...], _FEW] = ()
+    models: Annotated[tuple[ManifestModel, ...], _FEW] = ()
+    prompts: Annotated[tuple[ManifestPrompt, ...], _FEW] = ()
+    tools: Annotated[tuple[ManifestTool, ...], _FEW] = ()
+    data: Annotated[tuple[DataSource, ...], _FEW] = ()
+    policies: Annotated[tuple[Name, ...], _FEW] = ()
+    budget: ShortText = ""
     hours: OwnerHours = OwnerHours()
     outcome: DeclaredOutcome | None = None
 

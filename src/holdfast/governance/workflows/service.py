@@ -16,6 +16,9 @@ from holdfast.governance.organisation.planning import ChangeLine, Described
 from holdfast.governance.organisation.service import Organisation
 from holdfast.governance.store.store import Store
 from holdfast.governance.workflows import store
+from holdfast.governance.workflows.blast import BlastRadius
+from holdfast.governance.workflows.blast_facts import blast_of
+from holdfast.governance.workflows.lint import LintFacts, blocking
 from holdfast.governance.workflows.model import (
     UNCLASSED,
     CurrentWorkflow,
@@ -28,6 +31,7 @@ from holdfast.governance.workflows.model import (
     WorkflowState,
     WorkflowStep,
     differences,
+    document_of,
     version_of,
 )
 from holdfast.governance.workflows.moves import PLACED, moved, placed, steps_between
@@ -147,10 +151,11 @@ class Workflows:
         """Let a manifest hold, here and in the organisation: both or neither. Applying the same twice is once.
 
         Raises:
-            Refused: ``workflow.invalid``, and ``org.invalid`` for a unit that is no team, or an owner who is the deputy.
+            Refused: ``workflow.invalid`` with all that blocks it; ``org.invalid`` where the organisation refuses its place.
             Unavailable: of the store.
         """
         version, now_ms = version_of(manifest), self._now_ms()
+        self._check(manifest, tenant)
 
         def to(before: CurrentWorkflow | None) -> CurrentWorkflow:
             return placed(before, manifest, tenant, by, now_ms)
@@ -163,6 +168,16 @@ class Workflows:
             workflow=manifest.workflow, version=version, before=before.version if before is not None else "",
             changed=bool(steps or lines), fields=differences(old, manifest), steps=steps, organisation=lines,
         )  # fmt: skip
+
+    def _check(self, manifest: WorkflowManifest, tenant: str) -> None:
+        """Refuse what contradicts itself, or the organisation. What is only missing is for gates to judge."""
+        try:
+            msgspec.convert(document_of(manifest), WorkflowManifest)
+        except msgspec.ValidationError as error:
+            raise Refused("workflow.invalid", str(error)) from None
+        teams = [unit.name for unit in self._organisation.tree(tenant).at(self._now_ms()) if unit.kind == "team"]
+        if problems := blocking(manifest, LintFacts(teams=teams)):
+            raise Refused("workflow.invalid", "; ".join(map(str, problems)))
 
     async def set_version(self, tenant: str, workflow: str, version: str, *, by: str, reason: str) -> CurrentWorkflow:
         """Let a manifest hold again that held before. State, mode, stage and people stay as they are: a rollback brings nobody
@@ -282,6 +297,21 @@ class Workflows:
         await self._store.write(lambda connection: store.put_tool(connection, each))
         await self.refresh()
         return each
+
+    # --- what it could do
+    async def blast_radius(self, tenant: str, workflow: str) -> BlastRadius:
+        """What it could do wrong, and how fast. Raises ``workflow.not_found``, and of the store."""
+        one = self.current(tenant, workflow) or await self._found(tenant, workflow)
+        classes = {each.tool: each.effect for each in self.tool_classes(tenant)}
+        return await blast_of(self._store, self._organisation, one, classes, self._now_ms())
+
+    async def approval_sentence(self, tenant: str, claims: Mapping[str, str], agent: str) -> str:
+        """For whoever approves something that a run does: the blast radius of its workflow, in a sentence; that it has none
+        where it is of none. Raises of the store."""
+        workflow = self.workflow_of(tenant, claims, agent)
+        if self.current(tenant, workflow) is None:
+            return "This run is of no workflow that is declared: what it could do is not known."
+        return (await self.blast_radius(tenant, workflow)).sentence
 
     # --- how
     async def _found(self, tenant: str, workflow: str) -> CurrentWorkflow:

@@ -71,6 +71,41 @@ def test_a_report_is_a_bill_unless_somebody_says_that_it_is_spend(typed: Any, re
     assert code == 0 and "14.75" in said
 
 
+def test_a_first_plan_needs_no_report(typed: Any, report: Path) -> None:
+    code, said = typed("plan", "init")
+    assert code != 0 and "use case" in " ".join(said.split())
+    code, said = typed("plan", "init", "--use-case", "mail", "--json")
+    assert code == 0, said
+    assert set(json.loads(said)) == {"plan"}
+    code, said = typed("plan", "init", "--use-case", "mail", "--report", report)
+    assert code == 0, said
+    assert "14.75 USD at openai" in said and "the pilot may begin on" in said
+    lines = [" ".join(line.split()) for line in said.splitlines()]
+    assert any(line.startswith("done finance: Import the last closed bill") for line in lines)
+
+
+def test_a_workflow_from_its_manifest_to_its_pilot(typed: Any, tmp_path: Path) -> None:
+    teams, manifest = tmp_path / "org.yaml", tmp_path / "mail.yaml"
+    teams.write_text("teams: [{name: sales}]\n")
+    manifest.write_text("workflow: mail\nunit: sales\nowner: ann\ndeputy: ann\n")
+    assert typed("org", "import", teams)[0] == 0
+    code, said = typed("workflow", "lint", manifest)
+    assert code == 1 and "line 4: deputy" in said
+    code, said = typed("workflow", "apply", manifest)
+    assert code != 0 and "workflow.invalid" in said
+    manifest.write_text("workflow: mail\nunit: sales\nowner: ann\ndeputy: bob\n")
+    assert typed("workflow", "apply", manifest)[0] == 0
+    assert "nothing changed" in typed("workflow", "apply", manifest)[1]
+    assert "holds exactly so" in typed("workflow", "diff", manifest)[1]
+    assert "mail is a pilot" in typed("workflow", "launch", "mail", "--reason", "now")[1]
+    code, said = typed("workflow", "show", "mail")
+    assert code == 0 and "registered → pilot" in said and "Blast radius:" in said
+    code, said = typed("workflow", "init", "mail")
+    assert code == 0 and "deputy: bob" in said.splitlines()
+    code, said = typed("workflow", "idea", "triage", "nothing", "--risk", "odd")
+    assert code != 0 and "workflow.invalid" in said
+
+
 def test_what_cannot_be_is_said_in_a_sentence(typed: Any, tmp_path: Path, report: Path) -> None:
     code, said = typed("plan", "init", "--report", tmp_path / "nowhere.json")
     assert code != 0 and "nowhere.json" in "".join(said.split())

@@ -61,3 +61,20 @@ async def test_only_a_person_of_the_tenant_who_signed_in_is_one(
         forged = (await ask(served, served.site.token("user:ann", tenant="default", labels=said)[:-3] + "abc")).json()
         assert forged["error"]["code"] == "auth.invalid"
         assert fake.stats().started == 0
+
+
+async def test_operators_see_how_full_upstreams_are(database: str, clock: FakeClock, fake: FakeUpstream) -> None:
+    async with beside(database, clock, upstream(fake, streams=8)) as served:
+        assert served.site is not None
+        caps = {"*": ["audit"]}
+        for tenant, status in (("default", 200), ("acme", 403)):
+            token = served.site.token("user:root", tenant=tenant, capabilities=caps)
+            async with served.site.http(token) as http:
+                answer = await http.get("/v1/x/governance/upstreams")
+            assert answer.status_code == status
+            if status == 200:
+                [one] = answer.json()["upstreams"]
+                none = {"in_use": 0, "waiting": 0, "refused": 0}
+                assert one == {
+                    "upstream": "openai", "streams": 8, "reserved": 2, "paused": False, "seated": none, "headless": none,
+                }  # fmt: skip

@@ -2,106 +2,31 @@
 
 from __future__ import annotations
 
-import contextlib
 import html
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import jwt
 import pytest
 
-from holdfast.edge import auth
 from holdfast.edge.config import Settings
 from holdfast.edge.revocation import Revocations
 from holdfast.engines.memory import MemoryEngine
 from holdfast.errors import HoldfastError, Refused
 from holdfast.governance import limits
-from holdfast.governance.directory.model import Person
-from holdfast.governance.oversight.assembly import login_app
 from holdfast.governance.oversight.login_app import HEADER, PATH
 from holdfast.governance.oversight.minting import TokenMinter
 from holdfast.governance.oversight.roles import ROLES
-from holdfast.governance.oversight.settings import LoginSettings, login_config
 from holdfast.governance.store.store import Store
 from holdfast.governance.store.tables.oversight import console_logins
-from holdfast.hub.clock import Clock
 from holdfast.hub.hub import Hub
 from holdfast.testing import FakeClock
+from tests.unit.governance.oversight.console import ASK, PUBLIC, Console, Open
 from tests.unit.governance.oversight.identity_provider import ISSUER, KEY, OTHER_KEY, SpoiltProvider, jwk
 
 pytestmark = pytest.mark.anyio
-
-SECRET = "s" * 48
-PUBLIC = "https://holdfast.example"
-SETTINGS = {
-    "oidc_issuer": ISSUER,
-    "oidc_client_id": "holdfast",
-    "oidc_public_url": PUBLIC,
-    "oidc_roles": "finance=finops;board=auditor;board=owner",
-}
-ASK = {HEADER: "1", "origin": PUBLIC, "sec-fetch-site": "same-origin"}
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    """Time stands still at the machine's: tokens are minted by that one."""
-    return FakeClock(Clock().wall_ms())
-
-
-@pytest.fixture
-def provider(clock: FakeClock) -> SpoiltProvider:
-    return SpoiltProvider(lambda: clock.wall_ms() // 1_000)
-
-
-class Console:
-    """A browser before the login of a server, and how that server checks tokens."""
-
-    def __init__(self, http: httpx.AsyncClient, provider: SpoiltProvider, verifier: auth.Verifier) -> None:
-        self.http = http
-        self.provider = provider
-        self.verifier = verifier
-
-    async def begin(self, then: str = "/console/") -> str:
-        response = await self.http.get(PATH, params={"then": then})
-        assert response.status_code == 303, response.text
-        return response.headers["location"]
-
-    async def login(self, then: str = "/console/", **more: str) -> httpx.Response:
-        state, code = self.provider.consent(await self.begin(then))
-        return await self.http.get(f"{PATH}/callback", params={"state": state, "code": code, **more})
-
-    async def token(self, **headers: str) -> httpx.Response:
-        return await self.http.post(f"{PATH}/token", headers=ASK | headers)
-
-
-Open = Callable[..., contextlib.AbstractAsyncContextManager[Console]]
-
-
-@pytest.fixture
-async def opened(store: Store, clock: FakeClock, provider: SpoiltProvider) -> Open:
-    @contextlib.asynccontextmanager
-    async def open_console(directory: Any = None, **settings: str) -> AsyncIterator[Console]:
-        hub = Hub(MemoryEngine())
-        await hub.open()
-        config = login_config(LoginSettings(**SETTINGS | settings))
-        assert config is not None
-        server, revocations = Settings(), Revocations(hub)
-        minter = TokenMinter(SECRET, server, revocations)
-        app = login_app(config, store, minter, SECRET, clock.wall_ms, clock.monotonic, provider.transport(), directory)
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url=config.public_url) as http:
-            yield Console(http, provider, auth.Verifier(server, SECRET, revocations))
-        await hub.close()
-
-    return open_console
-
-
-@pytest.fixture
-async def console(opened: Open) -> AsyncIterator[Console]:
-    async with opened() as made:
-        yield made
 
 
 def reason(response: httpx.Response) -> str:
@@ -443,60 +368,3 @@ def test_a_server_that_mints_no_tokens_has_no_login() -> None:
     with pytest.raises(HoldfastError, match="HS256") as refused:
         TokenMinter(None, Settings(), Revocations(Hub(MemoryEngine())))
     assert refused.value.code == "config.invalid"
-
-
-def sign_in_of(console: Console, token: str) -> int:
-    return int(dict(console.verifier.verify(token).labels)["sign_in"])
-
-
-async def test_every_token_of_a_login_says_when_its_person_signed_in(console: Console, clock: FakeClock) -> None:
-    began_s = clock.wall_ms() // 1_000
-    await console.login()
-    first = (await console.token()).json()["token"]
-    clock.advance(120)
-    second = (await console.token()).json()["token"]
-    assert [sign_in_of(console, token) for token in (first, second)] == [began_s, began_s], "it does not grow newer"
-
-
-async def test_who_the_provider_knew_already_signed_in_when_it_says(console: Console, clock: FakeClock) -> None:
-    now_s = clock.wall_ms() // 1_000
-    for auth_time, wanted in ((now_s - 7_200, now_s - 7_200), (now_s + 30, now_s), ("soon", now_s), (True, now_s)):
-        console.provider.claims["auth_time"] = auth_time
-        await console.login()
-        assert sign_in_of(console, (await console.token()).json()["token"]) == wanted, auth_time
-
-
-class Noted:
-    """A directory that remembers, or fails."""
-
-    def __init__(self) -> None:
-        self.logins: list[tuple[str, Person, int]] = []
-        self.error: HoldfastError | None = None
-
-    async def login(self, tenant: str, login: Person, at_ms: int) -> None:
-        if self.error is not None:
-            raise self.error
-        self.logins.append((tenant, login, at_ms))
-
-
-async def test_the_directory_is_told_of_each_login_and_what_the_provider_says_of_somebody(
-    opened: Open, clock: FakeClock
-) -> None:
-    noted = Noted()
-    async with opened(directory=noted, oidc_unit_claim="dept") as console:
-        now_s = clock.wall_ms() // 1_000
-        console.provider.claims |= {
-            "dept": "Finance",
-            "name": "Ann Lee",
-            "email": "ann@x.example",
-            "auth_time": now_s - 60,
-        }
-        await console.login()
-        console.provider.claims |= {"email_verified": True, "dept": ["Finance"], "name": "Ann\nLee", "auth_time": None}
-        await console.login()
-        noted.error = HoldfastError("store.unavailable")
-        assert (await console.login()).status_code == 303, "nobody is sent away for that"
-    assert noted.logins == [
-        ("default", Person("ann", "", "Ann Lee", "Finance"), (now_s - 60) * 1_000),
-        ("default", Person("ann", "ann@x.example", "", ""), clock.wall_ms()),
-    ]

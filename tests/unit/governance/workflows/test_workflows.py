@@ -49,9 +49,11 @@ async def test_applying_the_same_twice_is_once(workflows: Workflows, store: Stor
     assert len(await workflows.versions("default", "answer-mail")) == 1
 
 
-async def test_neither_holds_where_the_organisation_refuses(workflows: Workflows, organisation: Organisation) -> None:
+async def test_nothing_holds_of_what_contradicts_the_organisation_or_itself(
+    workflows: Workflows, organisation: Organisation
+) -> None:
     for wrong in (replace(MAIL, unit="nowhere"), replace(MAIL, deputy="ann")):
-        with pytest.raises(Refused, match=r"org\.invalid"):
+        with pytest.raises(Refused, match=r"workflow\.invalid"):
             await workflows.apply(wrong, by="user:ann")
     assert workflows.current("default", "answer-mail") is None
     assert await workflows.versions("default", "answer-mail") == []

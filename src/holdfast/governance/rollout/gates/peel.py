@@ -16,7 +16,7 @@ from holdfast.governance.rollout.gate import Gate
 from holdfast.governance.rollout.model import Evidence, GateScope, Row, Ruling, Thresholds, fails, passes, unknown
 
 _MILLION: Final = 1_000_000
-_TRY: Final = "Try a cheaper model on it: holdfast routes experiments start"
+_TRY: Final = "Try a cheaper model on it: holdfast routing experiment start"
 
 
 class PeelTask(NamedTuple):
@@ -53,7 +53,7 @@ def decide(evidence: Evidence, scope: GateScope, thresholds: Thresholds) -> Ruli
     n = sum(int(row["n"] or 0) for task in tasks for row in task.judged.values())
     for task in tasks:
         for reason in _idle(task, thresholds):
-            fix = f"Let {task.words} be done by it: holdfast routes set"
+            fix = f"Let {task.words} be done by it: holdfast routing set"
             return fails(n, reason, fix)
     for task in tasks:
         for ruling in _untried(task, thresholds, n):

@@ -30,8 +30,15 @@ def decide(evidence: Evidence, scope: GateScope, thresholds: Thresholds) -> Ruli
     measured, reason = _measured(runs, tools)
     if ORDER.index(measured) > ORDER.index(declared):
         return fails(n, f"measured {measured}, declared {declared}: {reason}", _fix(measured, declared))
+    unrecorded = sum(int(row["n"] or 0) for row in evidence["unrecorded_runs"].rows)
+    lost, n = lost + unrecorded, n + unrecorded
     if n and lost * 100 > n * int(thresholds["lost_percent"]):
-        return unknown("missing", f"{lost} of {n} runs were lost", "Keep sessions for 28 days", n)
+        fix = (
+            "Look why the journal does not read the feed"
+            if unrecorded
+            else "Let runs end, and keep sessions for 28 days"
+        )
+        return unknown("missing", f"what {lost} of {n} runs did is not known", fix, n)
     return passes(n, f"measured {measured}, declared {declared}: {reason}")
 
 
@@ -64,6 +71,6 @@ def _fix(measured: str, declared: str) -> str:
 
 
 GATE: Final = Gate(
-    "1.a", "the stage it is at", ("L", "R"), queries=("workflow", "stage_runs", "manifest_tools"),
+    "1.a", "the stage it is at", ("L", "R"), queries=("workflow", "stage_runs", "manifest_tools", "unrecorded_runs"),
     thresholds={"lost_percent": 5}, decide=decide, effect="the workflow may be launched, and keeps running",
 )  # fmt: skip

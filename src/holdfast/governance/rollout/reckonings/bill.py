@@ -13,7 +13,7 @@ from holdfast.governance.ledger import dates
 from holdfast.governance.ledger.bills.compare.model import EVERYTHING, Cell, Reconciliation
 from holdfast.governance.ledger.bills.service import BillQuestion, Bills
 from holdfast.governance.rollout.model import GateScope
-from holdfast.governance.rollout.reckonings.memo import RoundMemo
+from holdfast.governance.rollout.reckonings.memo import RoundMemo, state_of_bills, states_by_week
 from holdfast.governance.store.store import Store
 from holdfast.governance.store.tables.ledger import ledger_bill_lines as lines
 
@@ -33,12 +33,18 @@ class BillsBeside:
     def __init__(self, database: Store, bills: Bills) -> None:
         self._store = database
         self._bills = bills
-        self._memo: RoundMemo[list[dict[str, Any]]] = RoundMemo()
+        self._memo: RoundMemo[list[dict[str, Any]]] = RoundMemo(limits.PLAN_VERIFY_MS)
 
     async def __call__(self, scope: GateScope) -> tuple[Sequence[Mapping[str, Any]], Mapping[str, int | str]]:
         """Rows of four kinds: ``bill`` sums one provider's; ``line`` is a cell with a difference; ``key`` one that the bill
         has and the ledger has nothing of; ``missing`` what would have to be there."""
-        key = scope.tenant, scope.month
+        since, until = dates.next_day(f"{scope.month}-01", -1), f"{dates.next_month(scope.month)}-03"
+
+        def states(connection: Connection) -> tuple[object, ...]:
+            weeks = states_by_week(connection, scope.tenant, since, until)
+            return tuple(sorted(weeks.items())), state_of_bills(connection, scope.tenant)
+
+        key = scope.tenant, scope.month, await self._store.read(states)
         found = await self._memo.get(key, scope.as_of_ms, lambda: self._compare(scope.tenant, scope.month))
         return found, {"zone": "UTC", "least_ppm": LEAST_PPM}
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
+from sqlalchemy import Connection, func, select
+
 from holdfast.governance import limits
+from holdfast.governance.store.tables.ledger import ledger_batches as batches
+from holdfast.governance.store.tables.ledger import ledger_rows as rows
 
 T = TypeVar("T")
 
@@ -34,3 +38,28 @@ class RoundMemo(Generic[T]):
     def forget(self, key: Hashable) -> None:
         """Reckon it anew the next time."""
         self._known.pop(key, None)
+
+
+def states_by_week(connection: Connection, tenant: str, since: str, until: str) -> dict[str, tuple[int, int]]:
+    """How many rows each week has, and what they sum to: while both are what they were, so is all that is made of them. Rows
+    are never changed, only added.
+
+    Args:
+        since, until: from a day on, and before one.
+    """
+    of = rows.c
+    wanted = (
+        select(of.week, func.count(), func.coalesce(func.sum(of.billed_nano), 0))
+        .where(of.tenant == tenant, of.day >= since, of.day < until)
+        .group_by(of.week)
+    )
+    return {week: (int(count), int(nano)) for week, count, nano in connection.execute(wanted)}
+
+
+def state_of_bills(connection: Connection, tenant: str) -> tuple[int, int]:
+    """How many bills were imported, and when the last one was."""
+    wanted = select(func.count(), func.coalesce(func.max(batches.c.at_ms), 0)).where(
+        batches.c.tenant == tenant, batches.c.use == "bill"
+    )
+    count, at_ms = connection.execute(wanted).one()
+    return int(count), int(at_ms)

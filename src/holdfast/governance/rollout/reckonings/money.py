@@ -31,6 +31,6 @@ def money_reckonings(
         "caps": Caps(budgets, organisation),
         "ledger_verified": VerifiedLedger(verifier),
         "strangers": Strangers(database, operator_tenant),
-        "weeks": Weeks(bills, organisation),
+        "weeks": Weeks(database, bills, organisation),
         "units": Units(database),
     }

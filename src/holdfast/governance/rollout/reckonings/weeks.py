@@ -10,11 +10,12 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, select
 
 from holdfast.errors import Refused
+from holdfast.governance import limits
 from holdfast.governance.ledger.bills.service import Bills
 from holdfast.governance.organisation.dates import day_at
 from holdfast.governance.organisation.service import Organisation
 from holdfast.governance.rollout.model import GateScope
-from holdfast.governance.rollout.reckonings.memo import RoundMemo
+from holdfast.governance.rollout.reckonings.memo import RoundMemo, states_by_week
 from holdfast.governance.store.store import Store
 from holdfast.governance.store.tables.workflows import workflow_manifests, workflow_steps
 
@@ -26,25 +27,32 @@ class Weeks:
     """Takes the last complete weeks apart.
 
     Args:
+        database: the store.
         bills: of the ledger.
         organisation: whose weeks they are.
     """
 
-    def __init__(self, bills: Bills, organisation: Organisation) -> None:
+    def __init__(self, database: Store, bills: Bills, organisation: Organisation) -> None:
+        self._store = database
         self._bills = bills
         self._organisation = organisation
-        self._memo: RoundMemo[tuple[int, int, int, int, int, int]] = RoundMemo()
+        self._memo: RoundMemo[tuple[int, int, int, int, int, int]] = RoundMemo(limits.PLAN_VERIFY_MS)
 
     async def __call__(self, scope: GateScope) -> tuple[Sequence[Mapping[str, Any]], Mapping[str, int | str]]:
         """A row for each week, the oldest first: its Monday, and the four effects, nano-USD."""
         today = day_at(scope.as_of_ms, self._organisation.zone(scope.tenant))
         monday = today - datetime.timedelta(days=today.weekday())
+        begin = monday - datetime.timedelta(weeks=WEEKS + 1)
+        states = await self._store.read(
+            lambda connection: states_by_week(connection, scope.tenant, begin.isoformat(), monday.isoformat())
+        )
         rows: list[dict[str, Any]] = []
         for back in range(WEEKS, 0, -1):
             first = monday - datetime.timedelta(weeks=back)
             try:
                 price, volume, mix, cache, before, after = await self._memo.get(
-                    (scope.tenant, first), scope.as_of_ms, lambda day=first: self._taken_apart(scope.tenant, day)  # type: ignore[misc]
+                    (scope.tenant, first, states.get(_before(first)), states.get(first.isoformat())), scope.as_of_ms,
+                    lambda day=first: self._taken_apart(scope.tenant, day)  # type: ignore[misc]
                 )  # fmt: skip
             except Refused:  # more rows than can be read: without this week there are not enough
                 continue
@@ -103,6 +111,10 @@ def _manifests(
     return {(one.workflow, one.version): one.document for one in documents}, [
         (one.workflow, one.after, one.at_ms) for one in steps
     ]
+
+
+def _before(first: datetime.date) -> str:
+    return (first - datetime.timedelta(weeks=1)).isoformat()
 
 
 def _week(first: datetime.date) -> tuple[str, str]:

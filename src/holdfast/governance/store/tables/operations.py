@@ -27,7 +27,7 @@ operation_stops: Final = Table(
     _text("state"),
     *(Column(name, BigInteger) for name in ("done_ms", "lifted_ms")),
     *map(_text, ("lifted_by", "lifted_reason")),
-    *map(_number, ("refused", "calls")),
+    *map(_number, ("left", "refused", "calls")),
     _text("incident"),
 )
 """Stops (``operations/model.py``), those that were lifted included."""
@@ -39,12 +39,12 @@ operation_stop_runs: Final = Table(
     Column("stop", Text, primary_key=True),
     Column("session", Text, primary_key=True),
     Column("run", Text, primary_key=True),
-    *map(_text, ("incarnation", "agent", "workflow", "found")),
+    *map(_text, ("agent", "workflow", "found")),
     _number("queued_ms"),
-    Column("ended", Boolean, nullable=False, default=False),
     Column("forced", Boolean, nullable=False, default=False),
 )
-"""The runs that a stop has found, written before it ends them: ``found`` is how they stood then. ``session`` is its name."""
+"""The runs that a stop has found, written before it ends them: ``found`` is how they stood then. ``session`` is a reference of
+the ledger, which leads nowhere once the session is deleted."""
 
 operation_stop_sessions: Final = Table(
     "operation_stop_sessions",

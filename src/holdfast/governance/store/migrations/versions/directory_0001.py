@@ -57,7 +57,11 @@ def upgrade() -> None:
         batch_op.create_index("ix_directory_people_change", ["change"], unique=False)
         batch_op.create_index("ix_directory_people_external", ["tenant", "external_id"], unique=False)
         batch_op.create_index("ix_directory_people_name", ["tenant", "name_key"], unique=True)
+    _others()
 
+
+def _others() -> None:
+    """Sign-ins, tokens, and when a source spoke."""
     op.create_table(
         "directory_sign_ins",
         sa.Column("tenant", sa.Text(), nullable=False),
