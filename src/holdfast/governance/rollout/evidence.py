@@ -53,8 +53,8 @@ class EvidenceReader:
             Unavailable: of the store.
         """
         reckoned = {name: await self._reckoned(name, scope) for name in names if name in self._reckonings}
-        asked = [name for name in names if name not in self._reckonings and is_query(name)]
-        found = await self._store.read(lambda connection: _answers(connection, asked, scope, self._store.id))
+        queries = [name for name in names if name not in self._reckonings and is_query(name)]
+        found = await self._store.read(lambda connection: _answers(connection, queries, scope, self._store.id))
         return {**found, **reckoned}
 
     async def _reckoned(self, name: str, scope: GateScope) -> EvidenceAnswer:
