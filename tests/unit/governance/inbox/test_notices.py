@@ -1,4 +1,4 @@
-"""InboxPeople are told of what stops something at once, of the rest once a day, and the sponsor of what is late; each once."""
+"""People are told of what stops something at once, of the rest once a day, and the sponsor of what is late; each once."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ async def test_a_digest_a_day_where_something_is_new_or_due(
 ) -> None:
     now = morning.clock.wall_ms()
     things.found = [thing("a", due_ms=now + 3 * DAY_MS), thing("b"), thing("c", person="bob")]
-    assert await look(inbox, letters) == ["OwnerInbox of ann: 2 new", "OwnerInbox of bob: 1 new"]
+    assert await look(inbox, letters) == ["Inbox of ann: 2 new", "Inbox of bob: 1 new"]
     things.found.append(thing("d"))
     assert await look(inbox, letters) == [], "once a day"
     morning.pass_days(1)
-    assert await look(inbox, letters) == ["OwnerInbox of ann: 1 new"]
+    assert await look(inbox, letters) == ["Inbox of ann: 1 new"]
     morning.pass_days(1)
-    assert await look(inbox, letters) == ["OwnerInbox of ann: 1 due"]
+    assert await look(inbox, letters) == ["Inbox of ann: 1 due"]
     morning.pass_days(1)
     assert await look(inbox, letters) == [], "nothing is new, and of what is due somebody was told"
 
@@ -71,14 +71,14 @@ async def test_no_digest_at_night(morning: Company, inbox: OwnerInbox, things: T
     morning.clock.advance((24 - MORNING_H + limits.INBOX_DIGEST_HOUR - 1) * 3_600)
     assert await look(inbox, letters) == []
     morning.clock.advance(3_600)
-    assert await look(inbox, letters) == ["OwnerInbox of ann: 1 new"]
+    assert await look(inbox, letters) == ["Inbox of ann: 1 new"]
 
 
 async def test_the_sponsor_is_told_once_it_is_late(
     morning: Company, inbox: OwnerInbox, things: Things, letters: Letters
 ) -> None:
     things.found = [thing(sponsor="cem", due_ms=morning.clock.wall_ms() + HOUR_MS)]
-    assert await look(inbox, letters) == ["OwnerInbox of ann: 1 new and 1 due"]
+    assert await look(inbox, letters) == ["Inbox of ann: 1 new and 1 due"]
     morning.clock.advance(3_601)
     (text,) = await look(inbox, letters)
     assert text.startswith("Late since ") and text.endswith(": thing a")
