@@ -63,7 +63,7 @@ def netted() -> None:
 
 @mutant("MONEY-1", "a provider without a bill is not missed", f"{GATES}/test_bill.py")
 def absent_provider() -> None:
-    replace(bill, "_absent", lambda evidence_, there, month: [])
+    replace(bill, "_absent", lambda evidence, there, month: [])
 
 
 @mutant("MONEY-1", "what is taken apart is held against itself", f"{GATES}/test_accounts.py")

@@ -13,7 +13,7 @@ from holdfast.governance import limits
 from holdfast.governance.actions import ActionCall, DomainAction
 from holdfast.governance.inbox.model import InboxItem, is_of
 from holdfast.governance.inbox.role_brief import role_brief
-from holdfast.governance.inbox.service import Inbox
+from holdfast.governance.inbox.service import OwnerInbox
 from holdfast.governance.workflows.service import Workflows
 
 ROOT: Final = "/v1/x/governance/inbox"
@@ -24,7 +24,7 @@ EVERYBODY: Final = "*"
 class InboxDesk(NamedTuple):
     """The inbox, and the workflows that it is about."""
 
-    inbox: Inbox
+    inbox: OwnerInbox
     workflows: Workflows
 
 
@@ -129,6 +129,8 @@ BRIEF: Final = DomainAction(
     brief_of,
 )
 SHOW: Final = DomainAction("show", "GET", "/items/{item}", "", "Inbox: one item", shown)
-DONE: Final = DomainAction("done", "POST", "/items/{item}/done", "", "Inbox: compute now whether an item is done", done)
+DONE: Final = DomainAction(
+    "done", "POST", "/items/{item}/done", "", "Inbox: compute now whether an item is done", done
+)
 ACTIONS: Final[Sequence[DomainAction[InboxDesk]]] = (LIST, HISTORY, NOTICES, BRIEF, SHOW, DONE)
 """All of them."""

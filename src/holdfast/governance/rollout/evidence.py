@@ -53,8 +53,8 @@ class EvidenceReader:
             Unavailable: of the store.
         """
         reckoned = {name: await self._reckoned(name, scope) for name in names if name in self._reckonings}
-        asked = [name for name in names if name not in self._reckonings and is_query(name)]
-        found = await self._store.read(lambda connection: _answers(connection, asked, scope, self._store.id))
+        queries = [name for name in names if name not in self._reckonings and is_query(name)]
+        found = await self._store.read(lambda connection: _answers(connection, queries, scope, self._store.id))
         return {**found, **reckoned}
 
     async def _reckoned(self, name: str, scope: GateScope) -> EvidenceAnswer:
@@ -69,8 +69,8 @@ def _answers(connection: Connection, names: Sequence[str], scope: GateScope, lif
     found = {}
     for name in names:
         statement = query_text(name)
-        known = _params(scope)
-        params = {one: known[one] for one in _PARAMETER.findall(_without_comments(statement))}
+        values = _params(scope)
+        params = {one: values[one] for one in _PARAMETER.findall(_without_comments(statement))}
         rows = connection.execute(text(statement), params).mappings().fetchmany(limits.EVIDENCE_ROWS + 1)
         found[name] = _answer(name, params, rows, positions)
     return found

@@ -40,8 +40,9 @@ def hashes(verdict: StatedVerdict) -> Iterator[Remark]:
 def questions(verdict: StatedVerdict, plan: StatedPlan) -> Iterator[Remark]:
     """Whether what had to be asked was asked, with the published text, of this workflow and of the right days."""
     wanted, names = set(PUBLISHED[verdict.gate].queries), [one.query for one in verdict.answers]
-    for name in sorted(wanted - set(names)):
-        yield against(f"the evidence {name} is missing")
+    missing = sorted(wanted - set(names))
+    if missing and (verdict.verdict != "unknown" or any(published_text(name) for name in missing)):
+        yield against(f"the evidence {', '.join(missing)} is missing")
     for name in sorted(set(names) - wanted):
         yield against(f"forged: {name!r:.80} is no evidence of this gate")
     if len(set(names)) < len(names):
@@ -73,13 +74,14 @@ def _params(verdict: StatedVerdict, plan: StatedPlan, answer: StatedAnswer) -> I
 def _window(
     verdict: StatedVerdict, plan: StatedPlan, query: str, since: int | str | None, until: int | str | None
 ) -> Iterator[Remark]:
-    if not isinstance(since, int) or not isinstance(until, int):
-        yield against(f"forged: the days of {query} are no moments")
+    """Whether the days are the last 28: some queries ask from their beginning on, and not to their end."""
+    stated = [(moment, days) for moment, days in ((since, WINDOW_DAYS), (until, 0)) if moment is not None]
+    own = window(verdict.as_of_ms, plan.zone) if plan.zone else None
+    if own is not None and all(moment == own[0 if days else 1] for moment, days in stated):
         return
-    if plan.zone and (since, until) == window(verdict.as_of_ms, plan.zone):
-        return
-    days_fit = abs(until - since - WINDOW_DAYS * DAY_MS) <= HOUR_MS and 0 <= verdict.as_of_ms - until < 25 * HOUR_MS
-    if days_fit:  # 28 whole days somewhere on earth: the zone may have been changed since
+    ages = [verdict.as_of_ms - moment - days * DAY_MS for moment, days in stated if isinstance(moment, int)]
+    if len(ages) == len(stated) and all(-HOUR_MS <= age <= 26 * HOUR_MS for age in ages):
+        # 28 whole days somewhere on earth: the zone may have been changed since
         yield unsure(f"{query} is of 28 days that are not those of {plan.zone or 'any stated time zone'}")
     else:
         yield against(f"{query} is not of the last 28 days")
@@ -102,12 +104,15 @@ def closed_month(as_of_ms: int, zone: str) -> str:
 
 def judged(verdict: StatedVerdict, rows: Rows | None = None, as_of_ms: int | None = None) -> Judgement | None:
     """What the rule makes of a verdict's rows, or of others; None where they have not the columns that it needs."""
+    if any(name not in {one.query for one in verdict.answers} for name in PUBLISHED[verdict.gate].queries):
+        return Judgement("unknown", "evidence is missing", 0, cause="missing")  # nobody could reckon it there
     own: Rows = {one.query: one.rows for one in verdict.answers}
-    case = RuleCase(
-        rows if rows is not None else own, verdict.as_of_ms if as_of_ms is None else as_of_ms, verdict.thresholds
-    )
+    params = {name: value for one in verdict.answers for name, value in one.params.items()}
+    moment = verdict.as_of_ms if as_of_ms is None else as_of_ms
     try:
-        found = PUBLISHED[verdict.gate].rule(case)
+        found = PUBLISHED[verdict.gate].rule(
+            RuleCase(own if rows is None else rows, moment, verdict.thresholds, params)
+        )
     except (KeyError, ValueError, TypeError, AttributeError):
         return None
     if any(one.cut for one in verdict.answers) and found.verdict != "fail":

@@ -9,7 +9,7 @@ from functools import cache
 from importlib import resources
 from typing import Final, NamedTuple
 
-from holdfast.governance.verifier.rules import owner, stage
+from holdfast.governance.verifier.rules import models, money, owner, stage
 from holdfast.governance.verifier.rules.judgement import Rule
 
 
@@ -33,6 +33,23 @@ PUBLISHED: Final[dict[str, PublishedGate]] = {
     "1.b": PublishedGate(
         stage.no_skip, ("workflow", "stages", "passed"),
         {"days": 28, "runs": 200, "gates": "4.a,5.a,5.b,6.b,7.b,8.b,9.a,9.b,11.a"},
+    ),
+    "4.a": PublishedGate(
+        money.bill, ("bill", "bill_month", "bill_before", "bill_changed", "ledger_month", "ledger_verified", "periods"),
+        {"gap_percent": 2, "line_share_percent": 1, "line_gap_percent": 10, "catch_all_percent": 5}, of_organisation=True,
+    ),
+    "4.b": PublishedGate(
+        money.cap,
+        ("workflow", "caps", "budgets", "budget_spent", "cap_calls", "refusals", "ledger_verified", "strangers", "bill"),
+        {"times_p90": 2, "calls": 1_000, "false_ppm": 1_000},
+    ),
+    "5.a": PublishedGate(
+        models.peel, ("workflow", "task_spend", "task_outcomes", "routes"),
+        {"task_percent": 5, "n": 100, "floor_ppm": 900_000, "used_percent": 1, "rest_percent": 50},
+    ),
+    "5.b": PublishedGate(models.served, ("manifests", "served"), {"lost_percent": 5}),
+    "10.a": PublishedGate(
+        money.accounts, ("weeks", "weeks_spent", "units"), {"weeks": 13, "usd": 1, "ppm": 5_000}, of_organisation=True
     ),
     "6.a": PublishedGate(
         owner.owner, ("workflow", "directory", "people", "acceptances", "sign_ins"),

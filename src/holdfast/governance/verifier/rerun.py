@@ -17,7 +17,7 @@ from holdfast.governance.verifier.rules.judgement import Judgement, whole
 
 SLACK_MS: Final = 5_000
 """A row that says it was written so shortly before the verdict may have been committed just after it."""
-Nature = Literal["state", "only grows", "counts", "newest", "verdicts"]
+Nature = Literal["state", "only grows", "counts", "newest", "verdicts", "loose"]
 
 
 class Rereading(NamedTuple):
@@ -25,7 +25,7 @@ class Rereading(NamedTuple):
 
     Attributes:
         nature: ``state``: whatever holds now; ``only grows``: each row stays; ``counts``: rows are counted, and more may come;
-            ``newest``: the last time of each is kept; ``verdicts``: of other gates, held against what is on record.
+            ``newest``: the last time of each is kept; ``verdicts``: of other gates, held against what is on record; ``loose``: rows that others replace without a count, of which nothing is proven.
         domains: whose count of changes its tables have.
         key, time: columns that name a row, and the one that says when.
         growing: what there may only be more of: the column that counts, and those by which it is divided, with ``!`` for the
@@ -49,6 +49,21 @@ REREADING: Final[Mapping[str, Rereading]] = {
     "stages": Rereading("counts", ("workflows",), ("stage", "since_ms"), "since_ms", ("runs",)),
     "stage_runs": Rereading("counts", (), (), "", ("n", "!interactive", "memory", "side_effects")),
     "passed": Rereading("verdicts", ("rollout",)),
+    "manifests": Rereading("only grows", ("workflows",), ("version", "at_ms"), "at_ms"),
+    "served": Rereading("counts", growing=("n", "named")),
+    "cap_calls": Rereading("counts", growing=("calls",)),
+    "refusals": Rereading("counts", growing=("n",)),
+    "ledger_month": Rereading("counts", growing=("n",)),
+    "weeks_spent": Rereading("loose"),
+    "bill_month": Rereading("loose"),
+    "bill_before": Rereading("loose"),
+    "bill_changed": Rereading("loose"),
+    "periods": Rereading("counts", growing=("closed",)),
+    "budgets": Rereading("state", ("budgets",)),
+    "budget_spent": Rereading("loose"),
+    "task_spend": Rereading("counts", growing=("calls",)),
+    "task_outcomes": Rereading("loose"),
+    "routes": Rereading("state", ("routing",)),
 }
 _UNTOLD: Final = Rereading("state")
 
@@ -87,7 +102,7 @@ async def asked_again(store: PlanRows, verdict: StatedVerdict, stated: StatedAns
         remarks = list(_counts(how, stated, again, verdict.as_of_ms, counted))
     elif how.nature == "newest":
         remarks = list(_newest(how, stated, again, now, counted))
-    elif how.nature == "verdicts":
+    elif how.nature in ("verdicts", "loose"):
         remarks = []
     else:
         remarks = [] if counted else [against(_changed(stated, again))]

@@ -16,8 +16,11 @@ from holdfast.governance.rollout.ruling import ruled, verdict_row
 from holdfast.governance.verifier import canonical, content, published
 from holdfast.governance.verifier.documents import StatedVerdict
 from tests.unit.governance.verifier.evidence_rows import AS_OF, EVIDENCE
+from tests.unit.governance.verifier.money_rows import MONEY_EVIDENCE, MONTH
 
 BUILT = [gate for gate in registry.GATES if gate.decide is not None]
+ROWS = {**EVIDENCE, **MONEY_EVIDENCE}
+PARAMS: dict[str, int | str] = {"month": MONTH, "workflow": "w"}
 ANSWERS = st.dictionaries(
     st.text(max_size=4), st.one_of(st.text(), st.integers(-(1 << 62), 1 << 62), st.none()), max_size=4
 )
@@ -38,17 +41,17 @@ def test_the_published_numbers_are_those_of_the_gates(profile: str) -> None:
 
 
 @pytest.mark.parametrize("gate", BUILT, ids=lambda gate: gate.name)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(data=st.data())
 def test_both_make_the_same_of_any_rows(gate: Any, data: st.DataObject) -> None:
     scope = gates.GateScope(
-        "default", "" if gate.span == "organisation" else "w", AS_OF, AS_OF - 28 * 86_400_000, AS_OF
+        "default", "" if gate.span == "organisation" else "w", AS_OF, AS_OF - 28 * 86_400_000, AS_OF, MONTH
     )
     evidence = {}
     for query in gate.queries:
-        rows = tuple(data.draw(EVIDENCE[query], label=query))
+        rows = tuple(data.draw(ROWS[query], label=query))
         evidence[query] = gates.EvidenceAnswer(
-            query, {}, rows, {}, gates.digest_of(rows), data.draw(st.booleans()) if rows else False
+            query, PARAMS, rows, {}, gates.digest_of(rows), data.draw(st.booleans()) if rows else False
         )
     ruling = ruled(gate, evidence, scope, Profile().of(gate.name))
     row = verdict_row(gate, scope, Profile(), ruling, gates.digest_of_evidence(list(evidence.values())), None, AS_OF)

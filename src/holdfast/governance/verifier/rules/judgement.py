@@ -31,11 +31,12 @@ class Judgement(NamedTuple):
 
 
 class RuleCase(NamedTuple):
-    """What a rule is asked: rows by query, the moment, the numbers."""
+    """What a rule is asked: rows by query, the moment, the numbers, and with which parameters the rows were read."""
 
     rows: Rows
     as_of_ms: int
     numbers: Numbers
+    params: Mapping[str, int | str] = {}
 
     def of(self, query: str) -> Sequence[Row]:
         """What a query answered."""
@@ -65,6 +66,11 @@ def concluded(
     if gaps:
         return Judgement("unknown", gaps[0].why, n, cause=gaps[0].cause)
     return Judgement("pass", passes, n, expires_ms)
+
+
+def total(rows: Sequence[Row], name: str) -> int:
+    """The sum of a column."""
+    return sum(whole(row[name]) for row in rows)
 
 
 def whole(value: Any) -> int:
