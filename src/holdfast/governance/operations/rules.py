@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from holdfast.errors import Refused
-from holdfast.gateway.sessions import MODEL_AGENT
 from holdfast.governance import labels as names
 from holdfast.governance.operations.model import StopOrder, StopScope
 from holdfast.governance.operations.port import Caps, Standings, WorkflowBook
@@ -110,8 +109,8 @@ class StartBook:
         if (refused := self.standing(tenant, labels, agent)) is not None:
             return refused
         caps = self._caps
-        if caps is None or agent == MODEL_AGENT:
-            return None  # calls of the gateway reserve money by themselves
+        if caps is None:
+            return None
         if caps.age_s() > limits.POLICY_FACTS_S:
             detail = f"what is known of the budgets is older than {limits.POLICY_FACTS_S:g} s"
             return Refused("policy.unavailable", detail)
