@@ -113,10 +113,10 @@ def _false_refusals(evidence: Evidence, thresholds: Thresholds, n: int) -> Itera
     refused = sum(int(row["n"] or 0) for row in evidence["refusals"].rows)
     false = sum(int(row["n"] or 0) for row in evidence["refusals"].rows if row["was_false"] == 1)
     false += sum(int(row["false"] or 0) for row in evidence["caps"].rows if row["kind"] == "judged")
-    asked = n + refused
-    if asked >= int(thresholds["calls"]) and false * 1_000_000 > int(thresholds["false_ppm"]) * asked:
+    wishes = n + refused
+    if wishes >= int(thresholds["calls"]) and false * 1_000_000 > int(thresholds["false_ppm"]) * wishes:
         yield fails(
-            n, f"{false} of {asked} calls ({percent(false, asked)}) were refused while the money was there",
+            n, f"{false} of {wishes} calls ({percent(false, wishes)}) were refused while the money was there",
             "Raise the cap, or bound what a call may answer: holdfast budget refusals",
         )  # fmt: skip
 
@@ -141,7 +141,7 @@ def _doubts(evidence: Evidence, caps: Rows, n: int) -> Iterator[Ruling]:
     strangers = evidence["strangers"].rows
     if strangers:
         yield unknown(
-            "missing", f"{len(strangers)} keys came to the gateway that nobody knows",
+            "missing", f"{len(strangers)} {'key' if len(strangers) == 1 else 'keys'} came to the gateway that nobody knows",
             "Give them a name, or take them back: holdfast keys unknown", n,
         )  # fmt: skip
     for row in evidence["bill"].rows:

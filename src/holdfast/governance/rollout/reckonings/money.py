@@ -11,7 +11,7 @@ from holdfast.governance.organisation.service import Organisation
 from holdfast.governance.rollout.evidence import Reckoning
 from holdfast.governance.rollout.reckonings.bill import BillsBeside
 from holdfast.governance.rollout.reckonings.caps import Caps
-from holdfast.governance.rollout.reckonings.verified import Strangers, VerifiedLedger
+from holdfast.governance.rollout.reckonings.verified import UnknownKeys, VerifiedLedger
 from holdfast.governance.rollout.reckonings.weeks import Units, Weeks
 from holdfast.governance.store.store import Store
 
@@ -30,7 +30,7 @@ def money_reckonings(
         "bill": BillsBeside(database, bills),
         "caps": Caps(budgets, organisation),
         "ledger_verified": VerifiedLedger(verifier),
-        "strangers": Strangers(database, operator_tenant),
+        "strangers": UnknownKeys(database, operator_tenant),
         "weeks": Weeks(database, bills, organisation),
         "units": Units(database),
     }
