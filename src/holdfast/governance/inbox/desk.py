@@ -129,8 +129,6 @@ BRIEF: Final = DomainAction(
     brief_of,
 )
 SHOW: Final = DomainAction("show", "GET", "/items/{item}", "", "Inbox: one item", shown)
-DONE: Final = DomainAction(
-    "done", "POST", "/items/{item}/done", "", "Inbox: compute now whether an item is done", done
-)
+DONE: Final = DomainAction("done", "POST", "/items/{item}/done", "", "Inbox: compute now whether an item is done", done)
 ACTIONS: Final[Sequence[DomainAction[InboxDesk]]] = (LIST, HISTORY, NOTICES, BRIEF, SHOW, DONE)
 """All of them."""
