@@ -15,7 +15,7 @@ from holdfast.governance.rollout.model import EvidenceAnswer, GateScope, digest_
 from holdfast.governance.store.store import Store
 from holdfast.governance.store.tables.changes import store_changes
 
-_PARAMETER: Final = re.compile(r"(?<!:):([a-z_]+)")
+_PARAMETER: Final = re.compile(r"(?<![:\w]):([a-z_]+)")
 
 Reckoning = Callable[[GateScope], Awaitable[tuple[Sequence[Mapping[str, Any]], Mapping[str, int | str]]]]
 """Evidence that no single query gives, such as a bill beside the ledger: its rows, and the parameters that it was made with."""
