@@ -91,16 +91,17 @@ class AliasServed(CheatMove):
         self.on.clock.pass_days(3)
 
     async def naive(self) -> NaiveCheck:
-        """Compares what was asked for with the list."""
+        """Compares what was requested for with the list."""
         of = ledger_rows.c
         wanted = select(of.asked).where(of.tenant == self.place.tenant, of.workflow == WORKFLOW)
-        asked = await self.on.store.read(lambda connection: list(connection.scalars(wanted)))
+        requested = await self.on.store.read(lambda connection: list(connection.scalars(wanted)))
         found = self.on.workflows.current(self.place.tenant, WORKFLOW)
         listed = (
             {one.model for one in found.manifest.models} if found is not None and found.manifest is not None else set()
         )
-        outside = [one for one in asked if one not in listed]
-        names = ", ".join(sorted(set(asked)))
+        outside = [one for one in requested if one not in listed]
+        names = ", ".join(sorted(set(requested)))
         return NaiveCheck(
-            not outside, f"{len(asked)} calls asked for {names}; {len(outside)} for a model that is not on the list"
+            not outside,
+            f"{len(requested)} calls requested for {names}; {len(outside)} for a model that is not on the list",
         )

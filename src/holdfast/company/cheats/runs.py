@@ -17,7 +17,7 @@ AGENT: Final = "cheat"
 _LIFE: Final = "i1"
 
 
-class RunFacts(NamedTuple):
+class RehearsedRun(NamedTuple):
     """Runs of the workflow: who asks, what their token says beside the workflow, and the tools that each calls."""
 
     actor: str
@@ -25,7 +25,7 @@ class RunFacts(NamedTuple):
     tools: Sequence[str] = ()
 
 
-class SessionRuns:
+class RehearsedRuns:
     """Writes runs as a session server does: queued, tools called, ended.
 
     Args:
@@ -44,7 +44,7 @@ class SessionRuns:
         await self._engine.open()
         await self._engine.create(self._key, _LIFE, self._on.now_ms(), Index())
 
-    async def run(self, facts: RunFacts, n: int = 1) -> None:
+    async def run(self, facts: RehearsedRun, n: int = 1) -> None:
         """So many runs, now; then the journal reads them."""
         claims = {"workflow": WORKFLOW, **facts.claims}
         for _ in range(n):
@@ -71,10 +71,10 @@ class SessionRuns:
 
 
 @contextlib.asynccontextmanager
-async def session_runs(rehearsal: Rehearsal, place: CastPlace) -> AsyncIterator[SessionRuns]:
+async def session_runs(rehearsal: Rehearsal, place: CastPlace) -> AsyncIterator[RehearsedRuns]:
     """A session in which runs can be written, while the context lasts."""
     engine = MemoryEngine()
-    found = SessionRuns(rehearsal, place, engine)
+    found = RehearsedRuns(rehearsal, place, engine)
     await found.open()
     try:
         yield found

@@ -11,7 +11,7 @@ from holdfast.audit.examine import PROBES
 from holdfast.audit.finding import CAPABILITIES
 from holdfast.company.cheats.move import CheatMove, MoveFacts, NaiveCheck
 from holdfast.company.cheats.rehearsal import WORKFLOW, CastPlace
-from holdfast.company.cheats.runs import AGENT, RunFacts, session_runs, signed_in
+from holdfast.company.cheats.runs import AGENT, RehearsedRun, session_runs, signed_in
 from holdfast.governance.keys.model import KeyRequest
 from holdfast.governance.store.tables.ledger import ledger_rows
 from holdfast.governance.store.tables.validations import rollout_builds
@@ -84,7 +84,7 @@ class StagingReport(CheatMove):
         self.on.clock.pass_days(-2)
         await self.on.manifest(place, agents=(AGENT,))
         async with session_runs(self.on, place) as runs:
-            await runs.run(RunFacts(f"user:{place.owner}", {"usage": "seated", **signed_in(self.on)}))
+            await runs.run(RehearsedRun(f"user:{place.owner}", {"usage": "seated", **signed_in(self.on)}))
         self.on.clock.pass_days(2)
         builds = await self.on.store.read(lambda connection: list(connection.scalars(select(rollout_builds.c.build))))
         for build in builds or [build_id()]:

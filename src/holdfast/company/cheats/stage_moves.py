@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 
 from holdfast.company.cheats.move import CheatMove, MoveFacts, NaiveCheck
 from holdfast.company.cheats.rehearsal import WORKFLOW, CastPlace
-from holdfast.company.cheats.runs import AGENT, RunFacts, session_runs, signed_in
+from holdfast.company.cheats.runs import AGENT, RehearsedRun, session_runs, signed_in
 from holdfast.governance.rollout.registry import BY_NAME
 from holdfast.governance.store.tables.workflows import workflow_runs
 from holdfast.governance.workflows.model import ManifestTool
@@ -70,7 +70,7 @@ class ServiceAsPerson(CheatMove):
 
     async def _run(self, place: CastPlace, claims: dict[str, str], n: int) -> None:
         async with session_runs(self.on, place) as runs:
-            await runs.run(RunFacts(f"user:{place.owner}", {"usage": "seated", **claims}), n)
+            await runs.run(RehearsedRun(f"user:{place.owner}", {"usage": "seated", **claims}), n)
 
     async def cheat(self) -> None:
         """The same name, and no sign-in."""
@@ -110,7 +110,7 @@ class SyntheticRuns(CheatMove):
         await self.on.manifest(place, agents=(AGENT,))
         self.on.clock.pass_days(20)
         async with session_runs(self.on, place) as runs:
-            await runs.run(RunFacts(f"user:{place.owner}", signed_in(self.on)), 20)
+            await runs.run(RehearsedRun(f"user:{place.owner}", signed_in(self.on)), 20)
         self.on.clock.pass_days(19)
         for gate in str(BY_NAME["1.b"].thresholds["gates"]).split(","):
             await self.on.plan.waive(
@@ -125,7 +125,7 @@ class SyntheticRuns(CheatMove):
         """Make them, on the last day of chat."""
         self.on.clock.pass_days(-1.5)
         async with session_runs(self.on, self.place) as runs:
-            await runs.run(RunFacts(f"user:{self.place.owner}", {**signed_in(self.on), "test": "yes"}), 250)
+            await runs.run(RehearsedRun(f"user:{self.place.owner}", {**signed_in(self.on), "test": "yes"}), 250)
         self.on.clock.pass_days(1.5)
 
     async def naive(self) -> NaiveCheck:
