@@ -91,7 +91,7 @@ class AliasServed(CheatMove):
         self.on.clock.pass_days(3)
 
     async def naive(self) -> NaiveCheck:
-        """Compares what was requested for with the list."""
+        """Compares what was asked for with the list."""
         of = ledger_rows.c
         wanted = select(of.asked).where(of.tenant == self.place.tenant, of.workflow == WORKFLOW)
         requested = await self.on.store.read(lambda connection: list(connection.scalars(wanted)))
@@ -103,5 +103,5 @@ class AliasServed(CheatMove):
         names = ", ".join(sorted(set(requested)))
         return NaiveCheck(
             not outside,
-            f"{len(requested)} calls requested for {names}; {len(outside)} for a model that is not on the list",
+            f"{len(requested)} calls asked for {names}; {len(outside)} for a model that is not on the list",
         )
