@@ -74,4 +74,4 @@ class SmallerUnit(CheatMove):
         nano, n = await self.on.store.read(
             lambda connection: (sum(connection.scalars(spent)), len(list(connection.scalars(units))))
         )
-        return nano / NANO / max(1, n)
+        return float(nano) / NANO / max(1, n)
