@@ -74,7 +74,7 @@ class AliasServed(CheatMove):
 
     async def set_up(self) -> CastPlace:
         """The alias still means what it meant."""
-        place = self.on.company_place()
+        place = await self.on.company_place()
         self.on.clock.pass_days(-10)
         models = (ManifestModel(model="gpt-5-chat-latest"), ManifestModel(model="gpt-5-2025-08-07"))
         await self.on.manifest(place, models=models)
@@ -94,14 +94,13 @@ class AliasServed(CheatMove):
         """Compares what was asked for with the list."""
         of = ledger_rows.c
         wanted = select(of.asked).where(of.tenant == self.place.tenant, of.workflow == WORKFLOW)
-        requested = await self.on.store.read(lambda connection: list(connection.scalars(wanted)))
+        requests = await self.on.store.read(lambda connection: list(connection.scalars(wanted)))
         found = self.on.workflows.current(self.place.tenant, WORKFLOW)
         listed = (
             {one.model for one in found.manifest.models} if found is not None and found.manifest is not None else set()
         )
-        outside = [one for one in requested if one not in listed]
-        names = ", ".join(sorted(set(requested)))
+        outside = [one for one in requests if one not in listed]
+        names = ", ".join(sorted(set(requests)))
         return NaiveCheck(
-            not outside,
-            f"{len(requested)} calls asked for {names}; {len(outside)} for a model that is not on the list",
+            not outside, f"{len(requests)} calls asked for {names}; {len(outside)} for a model that is not on the list"
         )

@@ -30,7 +30,7 @@ class SharedMailbox(CheatMove):
 
     async def set_up(self) -> CastPlace:
         """Two people answer for it."""
-        place = self.on.company_place()
+        place = await self.on.company_place()
         await self.on.directory.hear(COMPANY, "import")
         await self.on.manifest(place)
         for name in (place.owner, place.deputy):

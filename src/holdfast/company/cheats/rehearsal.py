@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import apsw
 import msgspec
+import yaml  # type: ignore[import-untyped]
 from sqlalchemy import Connection
 
 from holdfast.errors import Refused
@@ -19,6 +20,7 @@ from holdfast.governance.budgets.desk import BudgetDesk
 from holdfast.governance.directory.model import DirectoryPerson
 from holdfast.governance.ledger.model import Row
 from holdfast.governance.opening import OpenedStore
+from holdfast.governance.organisation.dates import day_at
 from holdfast.governance.organisation.document import parse
 from holdfast.governance.outcomes.service import OutcomeRequest, OutcomeService
 from holdfast.governance.routing.service import Routing
@@ -34,6 +36,7 @@ WORKFLOW: Final = "try-to-cheat"
 DAY_MS: Final = 86_400_000
 NANO: Final = 1_000_000_000
 _PEOPLE: Final = 4
+_BEFORE_DAYS: Final = 45
 _TEAMS: Final = b"organisation: {name: Small books, time_zone: Europe/Berlin}\nteams: [{name: sales}]\n"
 
 
@@ -97,8 +100,9 @@ class Rehearsal(OpenedStore):
         return f"{WORKFLOW}-{next(self._ids)}"
 
     # --- where
-    def company_place(self) -> CastPlace:
-        """A workflow that does not exist yet, of a team of the company: its people are real, all of one team.
+    async def company_place(self) -> CastPlace:
+        """A workflow that does not exist yet, of a team of the company: its people are real, all of one team. A younger team
+        is described for the days before, too.
 
         Raises:
             Refused: ``workflow.invalid`` where no team has as many people.
@@ -110,8 +114,16 @@ class Rehearsal(OpenedStore):
                 by_team.setdefault(person.unit, []).append(person)
         for team in sorted(by_team):
             if len(by_team[team]) >= _PEOPLE:
+                await self._describe(team)
                 return CastPlace(COMPANY, WORKFLOW, team, *(one.user_name for one in by_team[team][:_PEOPLE]))
         raise Refused("workflow.invalid", f"no team has {_PEOPLE} people in the directory")
+
+    async def _describe(self, team: str) -> None:
+        before_ms = self.now_ms() - _BEFORE_DAYS * DAY_MS
+        if self.organisation.tree(COMPANY).find("team", team, before_ms) is None:
+            since = day_at(before_ms, self.organisation.zone(COMPANY))
+            file = parse(yaml.safe_dump({"teams": [{"name": team}]}).encode(), "yaml")
+            await self.organisation.change(file, since=since, by="user:root")
 
     async def books_place(self) -> CastPlace:
         """A workflow in books of its own, described as of now."""

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from holdfast.company.cheats.rehearsal import WORKFLOW, CastPlace, Rehearsal
-from holdfast.engines.memory import MemoryEngine
-from holdfast.engines.port import Index, Key, LogAppend
+from holdfast.engines.address import engine_for
+from holdfast.engines.port import Engine, Index, Key, LogAppend
 from holdfast.governance.workflows.journal import RunJournal
 from holdfast.protocol.events import Event
 from holdfast.protocol.frames import encode_frame
@@ -17,7 +17,7 @@ AGENT: Final = "cheat"
 _LIFE: Final = "i1"
 
 
-class RehearsedRun(NamedTuple):
+class CheatRun(NamedTuple):
     """Runs of the workflow: who asks, what their token says beside the workflow, and the tools that each calls."""
 
     actor: str
@@ -25,7 +25,7 @@ class RehearsedRun(NamedTuple):
     tools: Sequence[str] = ()
 
 
-class RehearsedRuns:
+class CheatSession:
     """Writes runs as a session server does: queued, tools called, ended.
 
     Args:
@@ -33,7 +33,7 @@ class RehearsedRuns:
         place: whose runs they are.
     """
 
-    def __init__(self, rehearsal: Rehearsal, place: CastPlace, engine: MemoryEngine) -> None:
+    def __init__(self, rehearsal: Rehearsal, place: CastPlace, engine: Engine) -> None:
         self._on, self._engine = rehearsal, engine
         self._key = Key(place.tenant, rehearsal.ident())
         self._journal = RunJournal(engine, rehearsal.store, rehearsal.workflows)
@@ -44,7 +44,7 @@ class RehearsedRuns:
         await self._engine.open()
         await self._engine.create(self._key, _LIFE, self._on.now_ms(), Index())
 
-    async def run(self, facts: RehearsedRun, n: int = 1) -> None:
+    async def run(self, facts: CheatRun, n: int = 1) -> None:
         """So many runs, now; then the journal reads them."""
         claims = {"workflow": WORKFLOW, **facts.claims}
         for _ in range(n):
@@ -71,10 +71,10 @@ class RehearsedRuns:
 
 
 @contextlib.asynccontextmanager
-async def session_runs(rehearsal: Rehearsal, place: CastPlace) -> AsyncIterator[RehearsedRuns]:
+async def session_runs(rehearsal: Rehearsal, place: CastPlace) -> AsyncIterator[CheatSession]:
     """A session in which runs can be written, while the context lasts."""
-    engine = MemoryEngine()
-    found = RehearsedRuns(rehearsal, place, engine)
+    engine = engine_for("memory:")
+    found = CheatSession(rehearsal, place, engine)
     await found.open()
     try:
         yield found

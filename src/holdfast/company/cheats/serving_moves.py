@@ -11,7 +11,7 @@ from holdfast.audit.examine import PROBES
 from holdfast.audit.finding import CAPABILITIES
 from holdfast.company.cheats.move import CheatMove, MoveFacts, NaiveCheck
 from holdfast.company.cheats.rehearsal import WORKFLOW, CastPlace
-from holdfast.company.cheats.runs import AGENT, RehearsedRun, session_runs, signed_in
+from holdfast.company.cheats.runs import AGENT, CheatRun, session_runs, signed_in
 from holdfast.governance.keys.model import KeyRequest
 from holdfast.governance.store.tables.ledger import ledger_rows
 from holdfast.governance.store.tables.validations import rollout_builds
@@ -32,7 +32,7 @@ class SeatedKey(CheatMove):
 
     async def set_up(self) -> CastPlace:
         """People use it, and programs work elsewhere."""
-        place = self.on.company_place()
+        place = await self.on.company_place()
         self.on.clock.pass_days(-3)
         await self.on.manifest(place)
         request = KeyRequest(
@@ -80,11 +80,11 @@ class StagingReport(CheatMove):
 
     async def set_up(self) -> CastPlace:
         """People are streamed answers."""
-        place = self.on.company_place()
+        place = await self.on.company_place()
         self.on.clock.pass_days(-2)
         await self.on.manifest(place, agents=(AGENT,))
         async with session_runs(self.on, place) as runs:
-            await runs.run(RehearsedRun(f"user:{place.owner}", {"usage": "seated", **signed_in(self.on)}))
+            await runs.run(CheatRun(f"user:{place.owner}", {"usage": "seated", **signed_in(self.on)}))
         self.on.clock.pass_days(2)
         builds = await self.on.store.read(lambda connection: list(connection.scalars(select(rollout_builds.c.build))))
         for build in builds or [build_id()]:

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 
 from holdfast.company.cheats.move import CheatMove, MoveFacts, NaiveCheck
 from holdfast.company.cheats.rehearsal import WORKFLOW, CastPlace
-from holdfast.company.cheats.runs import AGENT, RehearsedRun, session_runs, signed_in
+from holdfast.company.cheats.runs import AGENT, CheatRun, session_runs, signed_in
 from holdfast.governance.rollout.registry import BY_NAME
 from holdfast.governance.store.tables.workflows import workflow_runs
 from holdfast.governance.workflows.model import ManifestTool
@@ -29,7 +29,7 @@ class WriteCalledRead(CheatMove):
 
     async def set_up(self) -> CastPlace:
         """A reading workflow."""
-        place = self.on.company_place()
+        place = await self.on.company_place()
         await self.on.workflows.set_tool(place.tenant, "customers.search", "read", by=_EDITOR)
         await self.on.workflows.set_tool(place.tenant, "customers.update", "write", by=_EDITOR)
         await self.on.manifest(place, tools=(ManifestTool("customers.search", "read"),))
@@ -61,7 +61,7 @@ class ServiceAsPerson(CheatMove):
 
     async def set_up(self) -> CastPlace:
         """People who signed in use it."""
-        place = self.on.company_place()
+        place = await self.on.company_place()
         self.on.clock.pass_days(-4)
         await self.on.manifest(place, agents=(AGENT,))
         await self._run(place, signed_in(self.on), 20)
@@ -70,7 +70,7 @@ class ServiceAsPerson(CheatMove):
 
     async def _run(self, place: CastPlace, claims: dict[str, str], n: int) -> None:
         async with session_runs(self.on, place) as runs:
-            await runs.run(RehearsedRun(f"user:{place.owner}", {"usage": "seated", **claims}), n)
+            await runs.run(CheatRun(f"user:{place.owner}", {"usage": "seated", **claims}), n)
 
     async def cheat(self) -> None:
         """The same name, and no sign-in."""
@@ -105,12 +105,12 @@ class SyntheticRuns(CheatMove):
 
     async def set_up(self) -> CastPlace:
         """Forty days of chat with a few runs, and a pilot since yesterday."""
-        place = self.on.company_place()
+        place = await self.on.company_place()
         self.on.clock.pass_days(-40)
         await self.on.manifest(place, agents=(AGENT,))
         self.on.clock.pass_days(20)
         async with session_runs(self.on, place) as runs:
-            await runs.run(RehearsedRun(f"user:{place.owner}", signed_in(self.on)), 20)
+            await runs.run(CheatRun(f"user:{place.owner}", signed_in(self.on)), 20)
         self.on.clock.pass_days(19)
         for gate in str(BY_NAME["1.b"].thresholds["gates"]).split(","):
             await self.on.plan.waive(
@@ -125,7 +125,7 @@ class SyntheticRuns(CheatMove):
         """Make them, on the last day of chat."""
         self.on.clock.pass_days(-1.5)
         async with session_runs(self.on, self.place) as runs:
-            await runs.run(RehearsedRun(f"user:{self.place.owner}", {**signed_in(self.on), "test": "yes"}), 250)
+            await runs.run(CheatRun(f"user:{self.place.owner}", {**signed_in(self.on), "test": "yes"}), 250)
         self.on.clock.pass_days(1.5)
 
     async def naive(self) -> NaiveCheck:

@@ -50,7 +50,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="module")
 async def company(tmp_path_factory: pytest.TempPathFactory, anyio_backend: str) -> AsyncIterator[tuple[Store, Path]]:
-    """The store of a company that is four months old, with its people."""
+    """The store of a company that is a month old, with its people."""
     path, clock = tmp_path_factory.mktemp("company") / "company.db", FakeClock()
     store = await Store.open(str(path), clock.wall_ms)
     organisation, directory = Organisation(store, clock.wall_ms), Directory(store, clock.wall_ms)
@@ -58,7 +58,7 @@ async def company(tmp_path_factory: pytest.TempPathFactory, anyio_backend: str) 
     await organisation.change(parse(TEAMS, "yaml"), by="user:root")
     people = [Person(name, unit="crew") for name in CREW] + [Person("left", unit="two", active=False)]
     await directory.bring(COMPANY, people)
-    clock.advance(120 * 86_400)
+    clock.advance(30 * 86_400)
     yield store, path
     await store.close()
 
@@ -101,5 +101,5 @@ async def test_without_enough_people_in_a_team_nobody_is_made_up(tmp_path: Path)
     store = await Store.open(str(tmp_path / "empty.db"), FakeClock().wall_ms)
     async with rehearsing(store) as rehearsal:
         with pytest.raises(Refused):
-            rehearsal.company_place()
+            await rehearsal.company_place()
     await store.close()
