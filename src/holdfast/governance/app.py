@@ -47,6 +47,7 @@ from holdfast.governance.ledger.service import Ledger
 from holdfast.governance.ledger.used import UsedModels
 from holdfast.governance.ledger.verify import LedgerVerifier
 from holdfast.governance.messages.outbox import Way
+from holdfast.governance.monday_parts import MondayParts
 from holdfast.governance.operations.admission import RuleAdmission
 from holdfast.governance.operations.desk import ACTIONS as OPERATION_ACTIONS
 from holdfast.governance.operations.desk import ROOT as OPERATIONS
@@ -66,6 +67,7 @@ from holdfast.governance.pricing.desk import PriceDesk
 from holdfast.governance.pricing.service import Prices
 from holdfast.governance.rollout import desk as plan_desk
 from holdfast.governance.rollout.evidence import EvidenceReader
+from holdfast.governance.rollout.monday_post import MondayPost
 from holdfast.governance.rollout.reckonings.money import money_reckonings
 from holdfast.governance.rollout.service import Rollout
 from holdfast.governance.rollout.watch import PlanWatch
@@ -178,6 +180,8 @@ class Governance:
         self.operations_desk = OperationsDesk(self.operations, moves)
         router = MemoryRouter(gateway.upstreams, self.organisation.resolve, clock.wall_ms, admission.stopped)
         self.routing = Routing(self.store, self.outcomes, clock.wall_ms, router)
+        more = MondayParts(self.desk.reader, self.routing, self.operations, self.organisation)
+        self.monday = MondayPost(self.plan, self.store, clock.wall_ms, ways or (), more)
         self.gateway = Gateway(
             gateway, self.keys, self.budgets, now_ms=clock.wall_ms, monotonic=clock.elapsed, sessions=sessions,
             router=router, people=people, admission=admission,
@@ -247,6 +251,8 @@ class Governance:
             running.push_async_callback(self.routing.stop)
             self.operations.start()
             running.push_async_callback(self.operations.close)
+            self.monday.start()
+            running.push_async_callback(self.monday.stop)
             await self.gateway.start()
             running.push_async_callback(self.gateway.stop)
             self._running = running.pop_all()

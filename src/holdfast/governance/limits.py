@@ -257,6 +257,11 @@ WORKFLOW_RUN_FAN = 8  # runs whose events are read at the same time
 IDEA_ANSWER_MS = 180 * 86_400_000  # for which what a person answered of an idea is believed
 IDEAS = 2_000  # of one tenant
 
+# the Monday page as a mail
+MONDAY_HOUR = 7  # of the organisation's Monday, at which it is due
+MONDAY_LATE_MS = 17 * 3_600_000  # for which it is still sent where nothing ran at that hour: to the end of that day
+MONDAY_EVERY_S = 60.0  # between two looks whether it is due
+
 # the inbox
 INBOX_EVERY_S = 60.0  # between two computations of what people have to do
 INBOX_SOURCE_S = 20.0  # one source, before it counts as one that cannot say anything

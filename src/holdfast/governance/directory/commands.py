@@ -65,7 +65,7 @@ def people(
             answer["source"], "Only logins said so"
         )
         since = f"; heard last {_moment(answer['heard_ms'])}" if answer["heard_ms"] else ""
-        asker.tell(answer, f"{answer['count']} people. {kept_by}{since}.")
+        asker.tell(answer, f"{_people(answer['count'])}. {kept_by}{since}.")
 
 
 @app.command("import")
@@ -76,7 +76,7 @@ def import_people(
     """Have everybody as a file says, where there is no SCIM. Whom it does not name any more is not active."""
     asker = _asker(ctx)
     answer = asker.ask(desk.IMPORT, {}, read_file(file, limits.DIRECTORY_IMPORT_BYTES))
-    lines = [f"{answer['people']} people: {answer['changed']} new or changed, {answer['ended']} not active any more."]
+    lines = [f"{_people(answer['people'])}: {answer['changed']} new or changed, {answer['ended']} not active any more."]
     if answer["kept_by_scim"]:
         lines.append(f"{answer['kept_by_scim']} are kept by SCIM and stay as they are.")
     asker.tell(answer, *lines)
@@ -119,6 +119,10 @@ def revoke(
     """End a token of the identity provider, within half a second in every process."""
     asker = _asker(ctx)
     asker.tell(asker.ask(desk.REVOKE, {"token": token}), f"{token} opens nothing any more.")
+
+
+def _people(count: int) -> str:
+    return "1 person" if count == 1 else f"{count} people"
 
 
 def _moment(at_ms: int | None) -> str:

@@ -61,8 +61,8 @@ def due_notices(
         if item.sponsor and item.due_ms and now_ms > item.due_ms and "late" not in item.marks:
             notices.append(_late(item, zone, now_ms))
             marks.setdefault(item.id, set()).add("late")
-    told = [item if item.id not in marks else _with(item, marks[item.id]) for item in items]
-    digests, more = _digests(tenant, told, set(digested), zone, now_ms)
+    noted = [item if item.id not in marks else _with(item, marks[item.id]) for item in items]
+    digests, more = _digests(tenant, noted, set(digested), zone, now_ms)
     for ident, some in more.items():
         marks.setdefault(ident, set()).update(some)
     return notices + digests, [_with(item, marks[item.id]) for item in items if item.id in marks]

@@ -9,8 +9,8 @@ from typing import Final
 
 from holdfast.errors import Refused
 from holdfast.governance.inbox.notices import InboxNotice
-from holdfast.governance.inbox.port import People, has_left
-from holdfast.governance.inbox.service import Inbox
+from holdfast.governance.inbox.port import InboxPeople, has_left
+from holdfast.governance.inbox.service import OwnerInbox
 from holdfast.governance.workflows.model import CurrentWorkflow
 from holdfast.governance.workflows.service import Workflows
 from holdfast.visible import logger
@@ -29,7 +29,7 @@ class Succession:
         inbox: tells deputy and sponsor.
     """
 
-    def __init__(self, workflows: Workflows, people: People, inbox: Inbox) -> None:
+    def __init__(self, workflows: Workflows, people: InboxPeople, inbox: OwnerInbox) -> None:
         self._workflows = workflows
         self._people = people
         self._inbox = inbox
@@ -65,15 +65,15 @@ class Succession:
         await self._tell(tenant, f"succession|{step.id}", (one.deputy, one.sponsor), text, lines, step.at_ms)
 
     async def _tell_frozen(self, tenant: str, one: CurrentWorkflow) -> None:
-        gone = " and ".join(name for name in (one.owner, one.deputy) if name)
-        text = f"{one.workflow}: nobody answers for it, for {gone} left"
+        former = " and ".join(name for name in (one.owner, one.deputy) if name)
+        text = f"{one.workflow}: nobody answers for it, for {former} left"
         lines = (
             "It begins nothing new in production." if one.enforced else "It is observed only, and goes on.",
             "What to do: name an owner and a deputy in the manifest, and let both accept.",
         )
         steps = await self._workflows.steps(tenant, one.workflow)
         named = next((it.id for it in steps if it.what in ("owner", "deputy")), "")
-        await self._tell(tenant, f"frozen|{tenant}|{one.workflow}|{gone}|{named}", (one.sponsor,), text, lines, 0)
+        await self._tell(tenant, f"frozen|{tenant}|{one.workflow}|{former}|{named}", (one.sponsor,), text, lines, 0)
 
     async def _tell(
         self, tenant: str, ident: str, people: tuple[str, ...], text: str, lines: tuple[str, ...], at_ms: int

@@ -85,4 +85,6 @@ class MailWay:
         digest = hashlib.sha256(f"{message.tenant}|{message.id}".encode()).hexdigest()[:32]
         mail["Message-ID"] = f"<{digest}@{self._sender.rpartition('@')[2]}>"
         mail.set_content("\n".join([message.text, "", *message.lines]))
+        if message.html:
+            mail.add_alternative(message.html, subtype="html")
         return mail

@@ -42,7 +42,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
         id: within the tenant, the same at every try.
         type: such as ``budget.alert``; webhooks are told apart by it.
         text: in a sentence; the subject of a mail.
-        lines: what else a mail says.
+        lines: what else a mail says; ``html`` the same as a page, escaped; empty for none.
         data: what a webhook says.
         people: addresses of those who get it; none for those that the settings name.
     """
@@ -53,5 +53,6 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     at_ms: int
     text: str
     lines: tuple[str, ...] = ()
+    html: str = ""
     data: dict[str, Any] = {}
     people: tuple[str, ...] = ()

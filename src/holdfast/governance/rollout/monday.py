@@ -182,7 +182,7 @@ def waiver_lines(
     """Those that are over while their gate still does not pass, and those that hold; the longest over, and the first to end,
     come first. One that was renewed, or taken back, is neither. Pure."""
     last: dict[tuple[str, str], GateWaiver] = {}
-    for one in waivers:  # the oldest first
+    for one in sorted(waivers, key=lambda one: (one.at_ms, one.until_ms)):
         last[one.gate, one.workflow] = one
     past, holding = [], []
     for one in last.values():

@@ -25,7 +25,7 @@ def test_people_come_from_a_file_and_tokens_are_shown_once(tmp_path: Path) -> No
     file.write_text("user_name,unit,user_type\nann,Finance,Employee\nbob,Legal,Bot\n")
     assert "2 people: 2 new or changed, 0 not active" in typed("import", str(file))
     file.write_text("user_name,unit\nann,Finance\n")
-    assert "1 people: 1 new or changed, 1 not active" in typed("import", str(file))
+    assert "1 person: 1 new or changed, 1 not active" in typed("import", str(file))
     lines = typed("people").splitlines()
     assert any(line.startswith("bob | – | Legal | Bot | no | no | – | import") for line in lines), lines
     assert lines[-1].startswith("2 people. A file keeps them; heard last 20")

@@ -114,20 +114,20 @@ async def test_what_comes_is_bounded_before_it_is_read(provider: Provider, monke
     assert len(provider.directory.people("acme")) == 1
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"{", b"[]", b"null", b'"x"', b"\xff\xfe", b'{"a":NaN}', b"[" * 5_000, b'{"a":' * 5_000, b'{"userName":"\\ud800"}',
-        b'{"schemas":7}', b'{"userName":{}}', b'{"userName":""}', b'{"userName":"a\\u0000b"}', b'{"userName":"   "}',
-        b'{"Operations":{}}', b"{}",
-    ],
+RUBBISH = (
+    b"{", b"[]", b"null", b'"x"', b"\xff\xfe", b'{"a":NaN}', b"[" * 5_000, b'{"a":' * 5_000, b'{"userName":"\\ud800"}',
+    b'{"schemas":7}', b'{"userName":{}}', b'{"userName":""}', b'{"userName":"a\\u0000b"}', b'{"userName":"   "}',
+    b'{"Operations":{}}', b"{}",
 )  # fmt: skip
-async def test_rubbish_is_a_named_error_and_makes_nobody(provider: Provider, body: bytes) -> None:
+
+
+async def test_rubbish_is_a_named_error_and_makes_nobody(provider: Provider) -> None:
     ann = await provider.make("ann")
-    for method, path in (("POST", "/Users"), ("PATCH", f"/Users/{ann}"), ("PUT", f"/Users/{ann}")):
-        answer = await provider.http.request(method, path, content=body)
-        assert answer.status_code in (400, 204), (method, answer.status_code, answer.text)
-        assert answer.status_code == 204 or json.loads(answer.content)["status"] == "400"
+    for body in RUBBISH:
+        for method, path in (("POST", "/Users"), ("PATCH", f"/Users/{ann}"), ("PUT", f"/Users/{ann}")):
+            answer = await provider.http.request(method, path, content=body)
+            assert answer.status_code in (400, 204), (method, body[:40], answer.status_code, answer.text)
+            assert answer.status_code == 204 or json.loads(answer.content)["status"] == "400"
     assert [one.user_name for one in provider.directory.people("acme")] == ["ann"]
 
 

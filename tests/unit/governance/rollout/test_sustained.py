@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import update
 
 from holdfast.governance.inbox.model import DAY_MS, Condition, InboxItem
-from holdfast.governance.inbox.service import Inbox
+from holdfast.governance.inbox.service import OwnerInbox
 from holdfast.governance.store.tables.inbox import inbox_items
 from holdfast.governance.workflows.model import OwnerHours
 from tests.unit.governance.rollout.conftest import TENANT, WORKFLOW, Company
@@ -25,7 +25,7 @@ class Work:
         self.company = company
         self.there: dict[str, Condition] = {}
         self.fails = False
-        self.inbox = Inbox(company.store, company.directory, company.organisation.zone, company.clock.wall_ms)
+        self.inbox = OwnerInbox(company.store, company.directory, company.organisation.zone, company.clock.wall_ms)
         self.inbox.sources.append(self)
 
     async def conditions(self, tenant: str, now_ms: int, /) -> list[Condition]:
@@ -110,6 +110,7 @@ async def close_by_hand(work: Work, closed_by: str) -> None:
 async def test_items_that_were_closed_by_hand_do_not_count(work: Work) -> None:
     await work.comes(*KEYS)
     await close_by_hand(work, "ann")
+    work.there.clear()  # it is gone later, and by then nobody computes that of these
     assert (await days_later(work))[0] == "fail"
 
 

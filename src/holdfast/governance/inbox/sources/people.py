@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Protocol
 
 from holdfast.governance.inbox.model import DAY_MS, Condition
-from holdfast.governance.inbox.port import Answerable, People, has_left
+from holdfast.governance.inbox.port import Answerable, InboxPeople, has_left
 from holdfast.governance.workflows.model import CurrentWorkflow, RoleAcceptance
 
 SOON_MS: Final = 14 * DAY_MS
@@ -37,7 +37,9 @@ class PeopleConditions:
 
     name: Final = "people"
 
-    def __init__(self, workflows: Staffing, people: People, numbers: Callable[[str], dict[str, int | str]]) -> None:
+    def __init__(
+        self, workflows: Staffing, people: InboxPeople, numbers: Callable[[str], dict[str, int | str]]
+    ) -> None:
         self._workflows = workflows
         self._people = people
         self._numbers = numbers
@@ -91,10 +93,10 @@ class PeopleConditions:
             )  # fmt: skip
 
     def _frozen(self, one: CurrentWorkflow, now_ms: int) -> Condition:
-        gone = " and ".join(name for name in (one.owner, one.deputy) if name)
+        former = " and ".join(name for name in (one.owner, one.deputy) if name)
         return Condition(
             key=f"frozen|{one.workflow}", kind="people.frozen", workflow=one.workflow, role="sponsor", person=one.sponsor,
-            title=f"{one.workflow}: nobody answers for it", why=f"{gone} left, and nobody stands in",
+            title=f"{one.workflow}: nobody answers for it", why=f"{former} left, and nobody stands in",
             what="Name an owner and a deputy, and let both accept", link=_link(one), severity="high",
             stops=one.enforced and one.state in ("pilot", "production"), due_ms=now_ms + FREEZE_MS,
         )  # fmt: skip

@@ -62,3 +62,14 @@ rollout_profiles: Final = Table(
     _number("at_ms"),
 )
 """Versions of the thresholds; the last one holds, and the one before it is shown beside it for 90 days."""
+
+rollout_posts: Final = Table(
+    "rollout_posts",
+    metadata,
+    Column("id", Text, primary_key=True),
+    *map(_text, ("tenant", "subject", "text", "html")),
+    _number("at_ms"),
+    Column("sent", Json, nullable=False),
+)
+"""The Monday page as it was mailed: ``id`` says whose and of which week, so that nobody is mailed twice; ``sent`` is what became
+of each way."""
