@@ -20,15 +20,6 @@ def served(case: RuleCase) -> Judgement:
     if not manifests or not manifests[-1][1]:
         return Judgement("unknown", "no manifest names models", 0, cause="missing")
     rows = case.of("served")
-<<<<<<< HEAD
-    rest = [row for row in rows if not row["lost"]]
-    n, lost = total(rows, "n"), total([row for row in rows if row["lost"]], "n")
-    violations = [
-        f"{row['model']!s:.80} served, which no manifest of its time names" for row in rest if row["named"] and not _is_named(row, manifests)
-    ]  # fmt: skip
-    gaps = [] if n else [Gap("missing", "nothing was served")]
-    unnamed = total([row for row in rest if not row["named"]], "n")
-=======
     present = [row for row in rows if not row["lost"]]
     n, lost = total(rows, "n"), total([row for row in rows if row["lost"]], "n")
     violations = [
@@ -36,7 +27,6 @@ def served(case: RuleCase) -> Judgement:
     ]  # fmt: skip
     gaps = [] if n else [Gap("missing", "nothing was served")]
     unnamed = total([row for row in present if not row["named"]], "n")
->>>>>>> i13-verify
     if unnamed:
         gaps.append(Gap("missing", f"{unnamed} responses name no model"))
     if lost * 100 > n * case.number("lost_percent"):
