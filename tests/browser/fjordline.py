@@ -1,6 +1,6 @@
 """The demo company's small week in a process of its own, shared by the tests of a session: simulating it takes most of their time.
 
-    python -m tests.browser.fjordline FOLDER     # simulates into an empty folder, serves, prints what ``Fjordline`` reads
+python -m tests.browser.fjordline FOLDER     # simulates into an empty folder, serves, prints what ``Fjordline`` reads
 """
 
 from __future__ import annotations

@@ -139,9 +139,12 @@ class Stewards:
     async def close(self, folder: Path) -> None:
         """From now on the product looks by itself again. What the owners' repositories have is written into ``folder``."""
         await self.evening(self._company.last_day)
+        self._write_manifests(folder)
+        self._governance.plan_watch.start(serves=True)
+        self._governance.inbox_watch.start()
+
+    def _write_manifests(self, folder: Path) -> None:
         folder.mkdir()
         for one in self._governance.workflows.listed(TENANT):
             if one.manifest is not None:
                 (folder / f"{one.workflow}.yaml").write_text(document.write(one.manifest))
-        self._governance.plan_watch.start(serves=True)
-        self._governance.inbox_watch.start()
