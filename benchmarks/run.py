@@ -30,6 +30,7 @@ NAMES: Final = (
     "cold_start",
     "bundles",
     "gateway",
+    "seated",
     "budgets",
 )
 STORED: Final = BUILD / "results"

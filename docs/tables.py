@@ -25,12 +25,14 @@ from holdfast.edge.config import Settings
 from holdfast.edge.http import OP_ROUTES, Rest
 from holdfast.edge.metrics import COMMIT_SECONDS, EDGE, FEED, METRICS, RESOURCES
 from holdfast.errors import CODES
+from holdfast.governance.rollout.registry import GATES, STEPS
 from holdfast.protocol import codec, events, limits, wire
 from holdfast.protocol.frames import EventsFrame
 from holdfast.session.access import NEEDS
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "docs" / "reference"
+PLAN = ROOT / "docs" / "plan"
 RESULTS = ROOT / "benchmarks" / "RESULTS.md"
 BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _FIELDS = re.compile(r'^([A-Z_]+): Final = "([^"]+)"  # (\{.*\}.*)$', re.MULTILINE)
@@ -53,6 +55,19 @@ def code(value: object) -> str:
 def sentence(doc: str | None) -> str:
     """A docstring as one paragraph of Markdown."""
     return " ".join((doc or "").split("\n\n")[0].replace("``", "`").split())
+
+
+# --- the plan
+def gates() -> str:
+    """Every gate, with its doors, and whether it is built."""
+    rows = [
+        (
+            gate.name, STEPS[gate.step], gate.title, ", ".join(gate.holds),
+            "the organisation" if gate.span == "organisation" else "each workflow", "yes" if gate.decide else "not yet",
+        )
+        for gate in GATES
+    ]  # fmt: skip
+    return table(("gate", "step", "asks for", "holds", "of", "built"), rows)
 
 
 # --- errors, limits, events ---------------------------------------------------------------------------------------------
@@ -286,7 +301,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "embedding": python_api.embedding, "extensions": python_api.extensions, "testing": python_api.for_tests,
     "blocking": python_api.blocking_client, "raised": python_api.raised,
     "modules": public_api.modules,
-    "layers": layers.picture,
+    "layers": layers.picture, "gates": gates,
 }  # fmt: skip
 
 
@@ -307,7 +322,7 @@ MODULES: dict[Path, Callable[[], str]] = {
 
 def pages() -> list[Path]:
     """Pages with tables."""
-    return [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted(REFERENCE.glob("*.md"))]
+    return [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted(REFERENCE.glob("*.md")), *sorted(PLAN.glob("*.md"))]
 
 
 def filled(text: str) -> str:

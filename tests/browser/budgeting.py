@@ -210,9 +210,11 @@ class GovernedSite(GovernedServer):
     secret: str
 
 
-def controlled_company(folder: Path, port: int = 0) -> Iterator[GovernedSite]:
+def controlled_company(
+    folder: Path, port: int = 0, kind: type[GovernedCompany] = GovernedCompany
+) -> Iterator[GovernedSite]:
     """The company, written and served; for a fixture."""
-    company = GovernedCompany(folder, int(time.time() * 1_000))
+    company = kind(folder, int(time.time() * 1_000))
     asyncio.run(company.write())
     with FakeUpstream() as fake:
         upstream = f'upstreams: [{{name: openai, url: "{fake.url}/v1", models: ["gpt-*"], provider: openai}}]'

@@ -70,6 +70,7 @@ class Company:
     def __init__(self, folder: Path, now_ms: int) -> None:
         self.today = datetime.datetime.fromtimestamp(now_ms / 1_000, datetime.UTC).date()
         self.since = self.today - datetime.timedelta(weeks=WEEKS)
+        self.folder = folder
         self.clock = FakeClock(now_ms)
         self.governance = Governance(str(folder / "holdfast-governance.db"), self.clock, GatewaySettings())
         self._random = random.Random(11)

@@ -9,9 +9,9 @@ from conformance.planting import replace
 from msgspec.structs import replace as changed
 
 from holdfast.governance.budgets import book, definitions, forecast, refusals, request_store, requests
-from holdfast.governance.budgets.alerts import mail, rules, telling, webhook
-from holdfast.governance.budgets.alerts import store as alert_store
+from holdfast.governance.budgets.alerts import rules
 from holdfast.governance.budgets.model import Budget, BudgetRefusal
+from holdfast.governance.messages import mail, outbox, webhook
 from tests.mutants.plant import mutant
 
 BUDGETS = "tests/unit/governance/budgets"
@@ -100,12 +100,12 @@ def no_hysteresis() -> None:
 
 @mutant("TELL-1", "a try under way is made again by the next who looks", ALERTS)
 def tries_twice() -> None:
-    def claim(connection: Any, ident: str, way: str, now_ms: int, until_ms: int) -> Any:
-        found = alert_store.due(connection, 0, now_ms, 1_000)
-        delivery = next((alert.sent[way] for alert, name in found if (alert.id, name) == (ident, way)), None)
+    def claim(connection: Any, table: Any, ident: str, way: str, now_ms: int, until_ms: int) -> Any:
+        found = outbox.due(connection, table, 0, now_ms, 1_000)
+        delivery = next((outbox._sent(row)[way] for row, name in found if (row["id"], name) == (ident, way)), None)
         return None if delivery is None else changed(delivery, tries=delivery.tries + 1)
 
-    replace(telling.store, "claim", claim)
+    replace(outbox, "claim", claim)
 
 
 @mutant("TELL-2", "a webhook goes wherever its name leads", ALERTS)

@@ -347,16 +347,23 @@ for _domain in (
     "adapters",
     "budget_desk",
     "budgets",
+    "capacity",
+    "directory",
     "extensions",
     "feed",
     "frontends",
     "governance",
+    "inbox",
     "lives",
     "models",
+    "monday",
     "money",
+    "money_gates",
     "neighbours",
     "operations",
     "trust",
+    "verifier",
+    "workflows",
 ):
     importlib.import_module(f"tests.mutants.{_domain}")
 

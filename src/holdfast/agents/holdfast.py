@@ -42,7 +42,9 @@ class Holdfast(Client):
         if self._worker is not None:
             self._worker.offer(name, function)
 
-    async def serve(self, slots: int = 8, *, drain_s: float = limits.DRAIN_S, signals: bool = False) -> None:
+    async def serve(
+        self, slots: int = 8, *, slots_for_people: int = 0, drain_s: float = limits.DRAIN_S, signals: bool = False
+    ) -> None:
         """Run the registered agents until this is cancelled, drained, or the client is closed.
 
         When it ends in whatever way, runs that are still executing are let go: their leases run out and other workers
@@ -50,6 +52,7 @@ class Holdfast(Client):
 
         Args:
             slots: how many runs at a time.
+            slots_for_people: how many of them take only runs that a person waits for.
             drain_s: how long to let runs finish after ``drain`` or a signal, seconds.
             signals: drain on SIGTERM and SIGINT.
 
@@ -57,7 +60,7 @@ class Holdfast(Client):
             Refused: ``run.no_agent``, ``auth.denied`` when the token does not act for an agent, or why the connection
                 ended for good.
         """
-        self._worker = Worker(self, self._agents, slots)
+        self._worker = Worker(self, self._agents, slots, slots_for_people)
         try:
             await self._worker.serve(drain_s=drain_s, signals=signals)
         finally:

@@ -26,15 +26,17 @@ class Worker:
     Args:
         agents: what this worker runs, by name.
         slots: how many runs at a time.
+        slots_for_people: how many of them take only runs that a person waits for.
     """
 
-    def __init__(self, client: Client, agents: Mapping[str, Agent], slots: int) -> None:
+    def __init__(self, client: Client, agents: Mapping[str, Agent], slots: int, slots_for_people: int = 0) -> None:
         if not agents:
             raise Refused("run.no_agent", 'register an agent first: @hf.agent("name")')
         self._client = client
         self._connection = client.connection
         self._agents = dict(agents)
         self._slots = slots
+        self._slots_for_people = slots_for_people
         self._attempts: dict[tuple[str, str], Attempt] = {}
         self._attached: set[Attempt] = set()  # known to the present connection: only those are heartbeated
         self._tasks: dict[asyncio.Task[None], Execution] = {}
@@ -106,7 +108,8 @@ class Worker:
 
     def _offer(self) -> None:
         slots = 0 if self._stop.is_set() else self._slots
-        self._connection.post(wire.Serve(agents=sorted(self._agents), slots=slots), self._served)
+        offer = wire.Serve(agents=sorted(self._agents), slots=slots, slots_for_people=self._slots_for_people)
+        self._connection.post(offer, self._served)
 
     def _disconnected(self) -> None:
         self._attached.clear()

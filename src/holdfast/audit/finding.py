@@ -96,6 +96,8 @@ class Report(msgspec.Struct, kw_only=True):
     probes: list[Finding]
     audit: int = 1
     target: str = ""
+    build: str = ""
+    """Which build the target says it is (``holdfast validate``); empty where it was not asked."""
     driver: str = ""
     began: str = ""
     took_s: float = 0.0

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn
 
+import httpx
 import msgspec
 import typer
 from msgspec import structs
@@ -43,6 +44,8 @@ app = typer.Typer(cls=_UrlFirst, no_args_is_help=True, help="Score a chat endpoi
 
 NOT_AUDITED: Final = 4
 """The exit code when the endpoint could not be audited at all."""
+BUILD_PATH: Final = "/v1/x/governance/plan/build"
+"""Where a server says which build it is."""
 Proxied = Annotated[str, typer.Argument(help="What to connect to: HOST:PORT or a URL.", show_default=False)]
 
 
@@ -374,5 +377,16 @@ def validate(
         report = asyncio.run(
             _audit(url, "holdfast", (agent, ""), headers, options, budget, "", jobs, Inputs(), earlier)
         )
+        report.build = _build_of(url, headers)
         _write_report(report, json_file, html_file)
         _exit(report, wanted)
+
+
+def _build_of(url: str, headers: dict[str, str]) -> str:
+    """Which build a server says it is; empty where it does not, for only one with governance answers."""
+    try:
+        answer = httpx.get(f"{url.rstrip('/')}{BUILD_PATH}", headers=headers, timeout=10.0, trust_env=False)
+        found = msgspec.json.decode(answer.content, type=dict[str, Any]) if answer.is_success else {}
+    except (httpx.HTTPError, httpx.InvalidURL, msgspec.DecodeError):
+        return ""
+    return str(found.get("build", ""))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 from typing import Annotated, Any
@@ -19,16 +18,13 @@ from holdfast.edge.app import Edge
 from holdfast.edge.extensions.extension_set import ExtensionSet
 from holdfast.edge.extensions.loader import load
 from holdfast.edge.extensions.own_settings import keys_of
-from holdfast.edge.server import bind, port_of, running, wait_for_shutdown
+from holdfast.edge.server import bind, port_of, running, tune_gc, wait_for_shutdown
 from holdfast.engines.address import engine_for
 from holdfast.errors import HoldfastError
 from holdfast.hub.hub import Hub
 from holdfast.visible import Visible, logger
 
 log = logger("holdfast.edge")
-
-GC_OBJECTS = 20_000
-"""More objects made than freed before the youngest are searched for cycles."""
 
 Many = Annotated[list[str] | None, typer.Option(show_default=False)]
 
@@ -117,17 +113,6 @@ async def _serve(settings: config.Settings, extensions: ExtensionSet, quiet: boo
                     output.say(f"{page:<8} {where}{path}#t={token}", style="dim", wrap=False)
             output.out.file.flush()
             await wait_for_shutdown()
-
-
-def tune_gc() -> None:
-    """Search for garbage cycles less often than CPython does by default, and not in what the program itself is made of.
-
-    A server that folds and forwards makes and frees millions of objects without a cycle: looking at all of them again
-    and again took an eighth of its time. What is found are closed connections.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GC_OBJECTS, 20, 20)
 
 
 def token(

@@ -99,6 +99,7 @@ class Planner:
         hours = calendar.slot_hours(day, chance)
         for turn in self._extra(day, chance):
             slots[3].append((turn,))
+        night += [(turn,) for turn in self._scripted(day)]
         if night:
             yield Round(calendar.at(day, calendar.NIGHT, self._zone), tuple(night))
         for slot in sorted(slots):
@@ -188,6 +189,16 @@ class Planner:
                 yield PlannedTurn("stranger", "", program, sentences(chance, 8))
         if day == plants.own_model.tried:
             yield PlannedTurn("program", "demand-notes", self._staff.regulars["demand-notes"][0], "Is it there?")
+
+    def _scripted(self, day: datetime.date) -> Iterator[PlannedTurn]:
+        plant = self._plants.scripted
+        if not plant.hold(day):
+            return
+        workflow, chance = self._company.workflow(plant.workflow), random.Random(f"{self._seed} {day} scripted")
+        person = self._staff.regulars[plant.workflow][0]
+        for _ in range(plant.calls):
+            hints = {"document": workflow.document, "words": workflow.words}
+            yield PlannedTurn("program", workflow.name, person, sentences(chance, 16), hints=hints)
 
     def _runaway(self, day: datetime.date) -> Iterator[Round]:
         plant = self._plants.runaway

@@ -226,6 +226,20 @@ class PlantedExperiment(Peelable, frozen=True):
     shadows: int = 50
 
 
+class Leaver(msgspec.Struct, frozen=True):
+    """Somebody leaves who owns a workflow; or everybody who answers for one does."""
+
+    workflow: str
+    day: datetime.date
+
+
+class Scripted(Days, frozen=True):
+    """A program uses a person's key at night, so many times: its work counts as if somebody waited for it."""
+
+    workflow: str = ""
+    calls: int = 1
+
+
 class Plants(msgspec.Struct, frozen=True):
     """All of them. ``returned``: the experiment whose cheaper model misses the floor; ``running``: one that goes on."""
 
@@ -254,6 +268,9 @@ class Plants(msgspec.Struct, frozen=True):
     peelable: Peelable
     returned: PlantedExperiment
     running: PlantedExperiment
+    leaver: Leaver
+    deserted: Leaver
+    scripted: Scripted
 
 
 def planted() -> Plants:

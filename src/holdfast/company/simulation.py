@@ -24,11 +24,14 @@ from holdfast.company.provider.server import Outage, Replacement
 from holdfast.company.server import CompanyServer, provider_keys, serving, write_gateway
 from holdfast.company.site import Begin, Site
 from holdfast.company.steering import Steering
+from holdfast.company.stewards import Stewards
 from holdfast.company.workplace import Access, Played
 from holdfast.edge import auth
 
 BILLED = ("anthropic", "openai")
 """Providers that send a bill."""
+MANIFESTS = "manifests"
+"""In the company's folder: the manifest of each workflow, as its owner has it."""
 _OUTAGE = (9.0, 12.5)
 _EVENING = 22.75
 _END_HOUR = 23.0
@@ -97,22 +100,28 @@ class Simulation:
                 await site.open(Access(server.url, site.providers, server.secret, await office.open(), names))
                 steering = Steering(self.plants, server.governance, server.edge.hub.engine, self.seed)
                 await steering.open()
+                stewards = Stewards(self.company, self.staff, self.plants, server.governance, server.edge.hub.engine)
+                await stewards.open()
                 found = Simulated(Played(), server, site)
                 for number in range(self.company.days):
                     day = self.company.first_day + datetime.timedelta(days=number)
-                    await self._day(day, office, steering, found)
+                    await self._day(day, office, steering, stewards, found)
                     say(day, found.played)
                 self._move(calendar.at(self.company.last_day, _END_HOUR, self._zone))
                 await steering.settled()
                 found.ends = steering.ends
                 await steering.close()
+                await stewards.close(self.folder / MANIFESTS)
                 await _open_watched(server)
                 yield found
 
-    async def _day(self, day: datetime.date, office: Office, steering: Steering, found: Simulated) -> None:
+    async def _day(
+        self, day: datetime.date, office: Office, steering: Steering, stewards: Stewards, found: Simulated
+    ) -> None:  # fmt: skip
         self._move(calendar.at(day, 1.0, self._zone))
         await office.morning(day)
         await steering.morning(day)
+        await stewards.morning(day)
         if day == self.plants.bill.until + datetime.timedelta(days=3):
             await self._bill(office, found)
         for each in self._planner.rounds(day):
@@ -122,6 +131,7 @@ class Simulation:
             found.played.add(await found.site.play(each))
         self._move(calendar.at(day, _EVENING, self._zone))
         await steering.evening(day)
+        await stewards.evening(day)
 
     async def _bill(self, office: Office, found: Simulated) -> None:
         sheet, books = PriceSheet(self.company.rates), Books(await found.site.books())

@@ -20,11 +20,13 @@ from holdfast.client.session import Session
 from holdfast.company.agents import CompanyAgent
 from holdfast.company.brake import BrakeAgent
 from holdfast.company.conversation import ModelConversation
-from holdfast.company.description import Company, UpstreamDescription, WorkflowDescription
+from holdfast.company.description import SCHEDULER, Company, UpstreamDescription, WorkflowDescription
 from holdfast.company.models import Address, ModelClient, ModelRefused
 from holdfast.company.plan import PlannedTurn, Round, Talk
 from holdfast.company.words import sentences
 from holdfast.edge import auth
+from holdfast.gateway.person import PERSON_HEADER
+from holdfast.governance.labels import SIGN_IN
 from holdfast.protocol.view import ENDED
 
 _SLOTS: Final = 64
@@ -80,6 +82,7 @@ class Workplace:
         self._company, self._access = company, access
         self._models = ModelClient()
         self._people: dict[str, asyncio.Task[Holdfast]] = {}
+        self._now_ms, self._day = 0, 0
         self._inputs: dict[str, str] = {}
         self._chats: dict[str, list[tuple[str, str]]] = {}
         self._serving: list[asyncio.Task[None]] = []
@@ -122,7 +125,17 @@ class Workplace:
         return next(one for one in self._company.upstreams if workflow.model in one.models)
 
     def _token(self, subject: str, agents: Sequence[str] = ()) -> str:
-        return auth.mint(self._access.secret, subject=subject, capabilities={"*": _RIGHTS}, agents=agents, ttl_s=_TTL_S)
+        """A token; one of a person says that they signed in this morning, which nobody says of what no person waits for."""
+        person = subject.startswith("user:") and subject != f"user:{SCHEDULER}"
+        labels = {SIGN_IN: str(self._now_ms // 1_000)} if person and self._now_ms else {}
+        return auth.mint(
+            self._access.secret,
+            subject=subject,
+            capabilities={"*": _RIGHTS},
+            agents=agents,
+            ttl_s=_TTL_S,
+            labels=labels,
+        )
 
     def _addresses(self, workflow: WorkflowDescription):  # type: ignore[no-untyped-def]
         keys = self._access.keys[workflow.name]
@@ -152,10 +165,21 @@ class Workplace:
     async def play(self, played: Round) -> Played:
         """Do everything of a round. Raises what the product raises that no plant explains."""
         found = Played()
+        await self._begin(played.at_ms)
         async with asyncio.TaskGroup() as group:
             for talk in played.talks:
                 group.create_task(self._talk(talk, found))
         return found
+
+    async def _begin(self, at_ms: int) -> None:
+        """On another day people sign in again."""
+        self._now_ms, day = at_ms, at_ms // 86_400_000
+        if day == self._day:
+            return
+        self._day, people, self._people = day, self._people, {}
+        for client in await asyncio.gather(*people.values(), return_exceptions=True):
+            if isinstance(client, Holdfast):
+                await client.close()
 
     async def _talk(self, talk: Talk, found: Played) -> None:
         for turn in talk:
@@ -229,7 +253,8 @@ class Workplace:
         """A chat client: it names a session, so its call is a run there, and sends all that was said in it."""
         workflow = self._company.workflow(turn.workflow)
         address = self._addresses(workflow)(turn.person, turn.past)
-        headers = {} if turn.past else {"x-holdfast-session": turn.session}
+        person = {PERSON_HEADER: self._token(f"user:{turn.person}")}
+        headers = {} if turn.past else {"x-holdfast-session": turn.session, **person}
         conversation = self._conversation(turn, workflow)
         earlier = self._chats.setdefault(turn.session, [])
         for role, text in (*earlier, ("user", turn.text)):

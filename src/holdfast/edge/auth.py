@@ -1,7 +1,8 @@
 """Access tokens: JWTs (RFC 7519) verified and minted here, and nowhere else (ACC-1).
 
 Claims: ``sub`` (the actor), ``tenant``, ``caps`` (pattern to verbs), ``agents``, ``jti``, ``iss``, ``aud``, ``exp``, and in
-a token that was minted from another ``lineage``: ``[[jti, sub], …]`` of those it comes from, outermost first. ``alg``, ``iss`` and ``aud`` are pinned by settings; nothing in a token says where keys come from.
+a token that was minted from another ``lineage``: ``[[jti, sub], …]`` of those it comes from, outermost first. ``labels`` say
+what work is for; ``auth_time`` of a foreign issuer becomes one of them, ``sign_in``. ``alg``, ``iss`` and ``aud`` are pinned by settings; nothing in a token says where keys come from.
 """
 
 from __future__ import annotations
@@ -250,8 +251,18 @@ def principal_of(claims: Mapping[str, Any], expires_s: float, issued_s: float | 
         issued_s,
         tuple(token for token, _ in lineage),
         tuple(actor for _, actor in lineage),
-        labels=session_labels.parse(claims.get("labels", {})),
+        labels=_labels(claims, subject),
     )
+
+
+def _labels(claims: Mapping[str, Any], subject: str) -> session_labels.Labels:
+    """The ``labels`` claim, and from ``auth_time`` when a person signed in: an agent signs in nowhere."""
+    found = session_labels.parse(claims.get("labels", {}))
+    until_s = time.time() + limits.TOKEN_SKEW_S
+    if "auth_time" in claims and subject.startswith("user:"):
+        return session_labels.signed_in(found, claims["auth_time"], until_s)
+    session_labels.check_sign_in(found, until_s)
+    return found
 
 
 def _lineage(claim: Any) -> list[list[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import resource
 import signal
@@ -21,6 +22,8 @@ from holdfast.visible import logger
 
 log = logger("holdfast.edge")
 
+GC_OBJECTS = 20_000
+"""More objects made than freed before the youngest are searched for cycles."""
 _BACKLOG = 4_096  # connections the system holds for us in a storm
 
 
@@ -134,6 +137,18 @@ async def wait_for_shutdown() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await stop.wait()
+
+
+def tune_gc() -> None:
+    """Search for garbage cycles less often than CPython does by default, and not in what the program itself is made of.
+
+    A server that folds and forwards makes and frees millions of objects without a cycle: looking at all of them again
+    and again took an eighth of its time, and stopped everybody for a fifth of a second each time. What is found are closed
+    connections.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_OBJECTS, 20, 20)
 
 
 def port_of(server: uvicorn.Server) -> int:

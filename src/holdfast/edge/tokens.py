@@ -27,8 +27,13 @@ class NarrowRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def _labels(principal: Principal, request: NarrowRequest) -> dict[str, str]:
-    """The labels of a narrower token: the asking one's, and others where it may vouch for work there. Raises as ``narrow``."""
+    """The labels of a narrower token: the asking one's, and others where it may vouch for work there. When a person signed in
+    goes with tokens of theirs and of agents; nobody who mints can say it otherwise. Raises as ``narrow``."""
     own, added = dict(principal.labels), dict(session_labels.parse(request.labels, "input.malformed"))
+    if request.sub.startswith("user:") and request.sub != _person(principal):
+        own.pop(session_labels.SIGN_IN, None)
+    if added.get(session_labels.SIGN_IN) != own.get(session_labels.SIGN_IN) and session_labels.SIGN_IN in added:
+        raise Refused("auth.denied", "when somebody signed in is said by their login and by nobody else")
     for name, value in added.items():
         if own.get(name, value) != value:
             raise Refused("auth.denied", f"the asking token is for {name} {own[name]!r}, and so is what it mints")
@@ -37,6 +42,12 @@ def _labels(principal: Principal, request: NarrowRequest) -> dict[str, str]:
             if not any(capability.within(one) and "admin" in one.verbs for one in principal.capabilities):
                 raise Refused("auth.denied", f"to say what work is for needs admin on {capability.pattern!r}")
     return own | added
+
+
+def _person(principal: Principal) -> str:
+    """Whose sign-in a token speaks of: the person it is of, or from whose token it was minted last; empty for nobody."""
+    people = [actor for actor in (*principal.minters, principal.actor) if actor.startswith("user:")]
+    return people[-1] if people else ""
 
 
 class RevokeRequest(msgspec.Struct, forbid_unknown_fields=True):

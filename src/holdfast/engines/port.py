@@ -29,7 +29,7 @@ class Index(msgspec.Struct, frozen=True):
 
     Attributes:
         due_ms: earliest wall time (Unix ms) at which the session needs attention, or None.
-        queued: agents with a run waiting for a worker.
+        queued: agents with a run waiting for a worker, and those among them for whose run a person waits, marked.
         participants: user ids whose list shows the session.
         title: shown in lists.
         card: small JSON object for lists: state of the newest run, what waits for a person, last words.

@@ -14,11 +14,14 @@ from starlette.types import Receive, Scope, Send
 from holdfast.errors import HoldfastError, Refused, Unavailable
 from holdfast.gateway.agent_models import AGENT, AgentModels
 from holdfast.gateway.answers import Answers, CallerAnswer
+from holdfast.gateway.bodies import Bodies
+from holdfast.gateway.capacity import UpstreamLoad
 from holdfast.gateway.exchange import UpstreamExchange
 from holdfast.gateway.fingerprint import fingerprint
 from holdfast.gateway.incoming import Incoming
 from holdfast.gateway.model_runs import ModelRuns
 from holdfast.gateway.models import entry, listing, may_ask
+from holdfast.gateway.person import signed_in
 from holdfast.gateway.port import (
     OPEN,
     Admission,
@@ -28,6 +31,7 @@ from holdfast.gateway.port import (
     Keys,
     Meter,
     ModelCall,
+    People,
     Route,
     Router,
     Served,
@@ -45,7 +49,7 @@ from holdfast.gateway.upstreams import Upstreams
 from holdfast.gateway.websockets import drop_connection, refuse_websocket
 from holdfast.gateway.wires import MODELS, WIRES, GatewayWire, dialect_of, unmetered
 from holdfast.protocol import limits
-from holdfast.protocol.bounds import too_large
+from holdfast.session.labels import is_seated
 from holdfast.visible import logger
 
 log = logger("holdfast.gateway")
@@ -62,6 +66,7 @@ class Gateway:
         monotonic: seconds that only grow, for health and keys.
         sessions: where the sessions are that calls may name; None where there are none.
         router: which model answers; None for the one that is asked for.
+        people: reads the tokens of people that callers send along; None where nobody can.
         admission: what may begin.
     """
 
@@ -75,6 +80,7 @@ class Gateway:
         monotonic: Callable[[], float],
         sessions: LocalSessions | RemoteSessions | None = None,
         router: Router | None = None,
+        people: People | None = None,
         admission: Admission = OPEN,
     ) -> None:
         self.settings = settings
@@ -88,9 +94,10 @@ class Gateway:
         self._agents = AgentModels(self._clients) if self._clients is not None else None
         self._running = RunningCalls()
         self._router = router
+        self._people = people
         self._events = RouteEvents(sessions)
         self._shadows = Shadows(self.upstreams, meter, now_ms, self._settle, router) if router is not None else None
-        self._bodies = 0
+        self._bodies = Bodies()
         self._settling: set[asyncio.Task[None]] = set()
         self._admission = admission
         keys.watch(self._revoked)
@@ -102,8 +109,17 @@ class Gateway:
         if self._runs is not None:
             await self._runs.start()
 
+    def load(self) -> list[UpstreamLoad]:
+        """How full each upstream is, by kind of call."""
+        return self.upstreams.load()
+
+    def refuse_waiters(self) -> None:
+        """The server drains: who waits for a slot is told so, and nobody new waits."""
+        self.upstreams.refuse_waiters()
+
     async def stop(self) -> None:
         """Wait until everything that was served is on record."""
+        self.refuse_waiters()
         if self._shadows is not None:
             await self._shadows.stop()
         if self._runs is not None:
@@ -186,14 +202,13 @@ class Gateway:
     async def _serve(
         self, wire: GatewayWire, caller: Caller, headers: dict[str, str], ident: str, receive: Receive, answer: Answers
     ) -> None:
-        body_bytes = 0
-        with self._running.one(caller) as running:
-            try:
-                body, body_bytes = await self._body(headers, receive)
+        caller = signed_in(caller, headers, self._people)
+        seated = is_seated(dict(caller.labels))
+        with self._running.one(caller, seated=seated) as running:
+            async with self._bodies.one(headers, receive, seated=seated) as body:
                 incoming = Incoming(wire, body, headers)
+                del body
                 await self._answer(incoming, caller, ident, receive, answer.of(incoming), running)
-            finally:
-                self._bodies -= body_bytes
 
     def _revoked(self, key: str) -> None:
         self._running.revoked(key)
@@ -215,8 +230,8 @@ class Gateway:
     ) -> None:
         running.model = lambda: incoming.model
         if incoming.model.startswith(AGENT):
-            as_model = ModelCall(ident, caller, incoming.wire.name, incoming.model, self._now_ms(), incoming.text_bytes)
-            self._admission.admit(as_model)
+            call = ModelCall(ident, caller, incoming.wire.name, incoming.model, self._now_ms(), incoming.text_bytes)
+            self._admission.admit(call)
             await self._answer_as_agent(incoming, caller, ident, receive, answer, running)
             return
         requested = incoming.model
@@ -310,37 +325,6 @@ class Gateway:
             except asyncio.CancelledError:
                 if not giving.cancelled():
                     raise
-
-    async def _body(self, headers: dict[str, str], receive: Receive) -> tuple[bytes, int]:
-        """The body, and how much memory it holds until the call is over."""
-        declared = headers.get("content-length", "")
-        expected = int(declared) if declared.isdigit() else 0
-        if expected > limits.GATEWAY_BODY_BYTES:
-            raise too_large("body", limits.GATEWAY_BODY_BYTES, "bytes")
-        parts: list[bytes] = []
-        size = 0
-        try:
-            async with asyncio.timeout(limits.BODY_S + expected / limits.BODY_BYTES_PER_S):
-                while True:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise Refused("input.malformed", "the caller left before its body was there")
-                    part = message.get("body", b"")
-                    size += len(part)
-                    self._bodies += len(part)
-                    if size > limits.GATEWAY_BODY_BYTES:
-                        raise too_large("body", limits.GATEWAY_BODY_BYTES, "bytes")
-                    if self._bodies > limits.GATEWAY_BODIES_BYTES:
-                        raise Unavailable("server.busy", "requests hold as much memory as they may")
-                    parts.append(part)
-                    if not message.get("more_body"):
-                        return b"".join(parts), size
-        except TimeoutError:
-            self._bodies -= size
-            raise Unavailable("timeout", "the body did not arrive in time") from None
-        except BaseException:
-            self._bodies -= size
-            raise
 
     def _settle(self, served: Served) -> None:
         task = asyncio.ensure_future(self._meter.settle(served))

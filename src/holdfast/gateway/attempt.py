@@ -18,7 +18,8 @@ class UpstreamAttempt:
 
     Attributes:
         sent: the request went out, so that the provider may bill it.
-        first_ms: ms to the first byte of content; None before it.
+        first_ms: ms from when the call came to the first byte of content, what it waited for a slot and for other attempts
+            included: so long somebody looked at nothing. None before it.
         reader: reads what the provider says it bills.
         followed: the stream, where there is one, as far as it was passed on.
         brake: of the stream, where its money is bounded.
@@ -43,7 +44,7 @@ class UpstreamAttempt:
     def begin(self, now_ms: int) -> None:
         """The first byte of content has come."""
         if self.first_ms is None:
-            self.first_ms = max(0, now_ms - self.opening.at_ms)
+            self.first_ms = max(0, now_ms - self.opening.call.at_ms)
 
     def used(self, *, so_far: bool = False) -> BilledAttempt:
         """What was used, as far as anybody knows; ``so_far``: more of the stream may come."""

@@ -16,6 +16,7 @@ from holdfast.errors import HoldfastError, Refused, Unavailable
 from holdfast.gateway.answers import CallerAnswer
 from holdfast.gateway.attempt import UpstreamAttempt
 from holdfast.gateway.brake import Braked, StreamBrake
+from holdfast.gateway.capacity import SlotAsker, UpstreamSlot, full, waiting
 from holdfast.gateway.incoming import Incoming
 from holdfast.gateway.port import BrakeNews, Meter, ModelCall, Opening, Served, ignore
 from holdfast.gateway.relay import CallerStalled, GaveUp, Relay
@@ -27,6 +28,10 @@ from holdfast.visible import logger
 log = logger("holdfast.gateway")
 _LOST: Final = (aiohttp.ClientError, OSError, TimeoutError, Unavailable)
 """How a connection to an upstream ends that should not."""
+
+
+_Serving = tuple[UpstreamState, str]
+"""An upstream, and what it calls the model."""
 
 
 class _Failed(NamedTuple):
@@ -57,6 +62,10 @@ class UpstreamExchange:
         self._now_ms = now_ms
         self._keep = keep
         self._news = news
+        self._asker = SlotAsker.of(call.caller)
+        self._waits = True
+        self._waits_until: float | None = None
+        self._failed: _Failed | None = None
         self._number = 0
         self._response: aiohttp.ClientResponse | None = None
         self._relay: Relay | None = None
@@ -93,27 +102,75 @@ class UpstreamExchange:
                 the middle: its caller has been told.
             CallerStalled: the caller takes nothing any more.
         """
-        failed: _Failed | None = None
-        for state, theirs in self._upstreams.serving(self._incoming.wire.shape, self._incoming.model):
-            for again in range(state.upstream.retries + 1):
-                if again and failed is not None:
-                    await self._pause(max(failed.again_s or 0.0, limits.RETRY_FIRST_S * 2 ** (again - 1)))
+        self._failed = None
+        busy: list[_Serving] = []
+        for serving in self._upstreams.serving(self._incoming.wire.shape, self._incoming.model):
+            if self._left:
+                break
+            slot = serving[0].capacity.take(self._asker)
+            if slot is None:
+                busy.append(serving)
+            elif await self._try(serving, slot, busy):
+                return
+        while busy and not self._left and (slot := await self._wait(busy)) is not None:
+            serving = next(one for one in busy if one[0].capacity is slot.capacity)
+            busy.remove(serving)
+            if await self._try(serving, slot, busy):
+                return
+        await self._fail(self._failed.error if self._failed is not None else self._nobody())
+
+    async def _try(self, serving: _Serving, slot: UpstreamSlot, busy: list[_Serving]) -> bool:
+        """Ask an upstream, and again where that may help; whether the call is over. One that has no slot for another try is
+        added to the ``busy`` ones."""
+        state, theirs = serving
+        for again in range(state.upstream.retries + 1):
+            if again and self._failed is not None:
+                await self._pause(max(self._failed.again_s or 0.0, limits.RETRY_FIRST_S * 2 ** (again - 1)))
+                next_slot = None if self._left else state.capacity.take(self._asker)
+                if next_slot is None:
+                    busy.append(serving)
+                    return False
+                slot = next_slot
+            new = await self._attempt(state, theirs, slot)
+            if new is None:
+                if self._left and not self._answer.started:
+                    self._end_unanswered()
+                return True
+            if self._failed is None or not isinstance(new.error, Refused):
+                self._failed = new
+            if self._answer.started or self._number >= limits.CALL_ATTEMPTS:
+                await self._fail(self._failed.error)
+                return True
+            if new.again_s is None:
+                break
+        return False
+
+    async def _wait(self, busy: list[_Serving]) -> UpstreamSlot | None:
+        """A slot of the first of these upstreams that has one; None when nobody waits any more, or none came in time."""
+        capacities = [state.capacity for state, _ in busy]
+        now = asyncio.get_running_loop().time()
+        if self._waits_until is None:
+            self._waits_until = now + self._asker.wait_s
+        error = full(capacities)
+        slot: UpstreamSlot | None = None
+        if self._waits:
+            with waiting(self._asker, capacities) as waiter:
+                try:
+                    async with asyncio.timeout_at(self._waits_until) as self._scope:
+                        await waiter.done
+                except TimeoutError:
+                    pass  # it took too long, or nobody waits any more
+                except Unavailable as refused:
+                    error = refused
+                finally:
+                    self._scope = None
                 if self._left:
-                    return self._end_unanswered()
-                if state.streams >= state.upstream.streams:
-                    busy = Unavailable("server.busy", f"upstream {state.upstream.name!r} has as many calls as it may")
-                    failed = failed or _Failed(busy)
-                    break
-                new = await self._attempt(state, theirs)
-                if new is None:
-                    return self._end_unanswered() if self._left and not self._answer.started else None
-                if failed is None or not isinstance(new.error, Refused):
-                    failed = new
-                if self._answer.started or self._number >= limits.CALL_ATTEMPTS:
-                    return await self._fail(failed.error)
-                if new.again_s is None:
-                    break
-        return await self._fail(failed.error if failed is not None else self._nobody())
+                    return None
+                slot = waiter.take()
+        if slot is None:
+            capacities[0].refused(self._asker)
+            self._failed = self._failed or _Failed(error)
+        return slot
 
     def _end_unanswered(self) -> None:
         if self._tell is not None:
@@ -144,25 +201,25 @@ class UpstreamExchange:
         return Refused("model.unknown", f"no upstream serves model {model!r:.200}")
 
     # --- one attempt
-    async def _attempt(self, state: UpstreamState, theirs: str) -> _Failed | None:
-        """Ask one upstream once; None when it answered, or nobody waits any more."""
+    async def _attempt(self, state: UpstreamState, theirs: str, slot: UpstreamSlot) -> _Failed | None:
+        """Ask one upstream once; None when it answered, or nobody waits any more. The slot is given back when it is over."""
         upstream, number = state.upstream, self._number + 1
         ident = f"{self._call.id}.{number}"
         opening = Opening(ident, self._call, number, upstream.name, upstream.catalogue, theirs, self._now_ms())
-        try:
-            hold = await self._meter.open(opening)
-        except Refused as error:
-            if error.code.startswith("budget."):  # it is the caller's money, whichever upstream is asked
-                raise
-            return _Failed(error, None)  # what this upstream serves has no price
-        self._number = number
-        self._answer.restart()
-        state.streams += 1
-        state.requests += 1
-        attempt = UpstreamAttempt(self._incoming, opening, hold, self._news)
-        self._brake = attempt.brake
         async with contextlib.AsyncExitStack() as stack:
-            stack.callback(self._settle, state, attempt)
+            stack.callback(slot.release)
+            try:
+                hold = await self._meter.open(opening)
+            except Refused as error:
+                if error.code.startswith("budget."):  # it is the caller's money, whichever upstream is asked
+                    raise
+                return _Failed(error, None)  # what this upstream serves has no price
+            self._number = number
+            self._answer.restart()
+            state.requests += 1
+            attempt = UpstreamAttempt(self._incoming, opening, hold, self._news)
+            self._brake = attempt.brake
+            stack.callback(self._settle, attempt)
             if attempt.brake is not None:
                 stack.push_async_callback(attempt.brake.close)
             try:
@@ -174,8 +231,7 @@ class UpstreamExchange:
                 self._response = self._relay = self._scope = self._brake = None
                 self._drains = False
 
-    def _settle(self, state: UpstreamState, attempt: UpstreamAttempt) -> None:
-        state.streams -= 1
+    def _settle(self, attempt: UpstreamAttempt) -> None:
         self._keep(attempt.served(self._now_ms()))
 
     async def _ask(
@@ -224,6 +280,7 @@ class UpstreamExchange:
         about the gateway's own key."""
         attempt.end("refused", f"http {response.status}")
         refused = await refusal_of(self._incoming.wire, response, self._call.id, state.upstream.name)
+        state.capacity.pause(refused.pause_s)
         if response.status in (401, 403):
             state.secret.refused()
             state.failed()

@@ -65,7 +65,7 @@ class ModelRuns:
                 self._worker = await self._clients.of(None)
                 self._worker.add_agent(self._clients.agent, self._execute)
                 self._error = None
-                await self._worker.serve(slots=limits.MODEL_RUNS)
+                await self._worker.serve(slots=limits.MODEL_RUNS, slots_for_people=limits.MODEL_RUNS // 4)
             except HoldfastError as error:
                 self._lost(error)
             await self._clients.forget(None)

@@ -34,7 +34,7 @@ class Caller(msgspec.Struct, frozen=True):
         tenant: of the sessions the key may use.
         actor: ``user:…`` or ``agent:…``: who the calls are of.
         labels: names with values, sorted: ``team``, ``workflow``, ``task``, ``cost_centre``, ``usage`` (seated or
-            headless), ``user``.
+            headless), ``user``; and ``sign_in``, which no key has: see ``People``.
         models: patterns of models the key may ask for; ``("*",)`` for all.
         agents: names of agents that may be asked as models; ``"*"`` for all.
         session: the session every call of the key is a run of; empty for none.
@@ -90,6 +90,19 @@ class Keys(Protocol):
     def watch(self, revoked: Callable[[str], object]) -> None:
         """Have ``revoked`` called with the id of each key that is revoked from now on, wherever that happens, within a
         second: what runs under it is ended."""
+
+
+class People(Protocol):
+    """Who is behind a call, where its caller sends a person's token along."""
+
+    def verify(self, token: str, tenant: str) -> int:
+        """When the person of an access token signed in, Unix seconds. The token is secret: it is in no error and no log.
+
+        Raises:
+            Refused: ``auth.invalid``, ``auth.expired``, ``auth.revoked``; ``auth.denied`` for one that is no person's of the
+                tenant, or does not say when somebody signed in.
+            Unavailable: ``auth.keys``.
+        """
 
 
 class ModelCall(msgspec.Struct, frozen=True):
@@ -193,7 +206,7 @@ class Served(msgspec.Struct, frozen=True):
             ``billed`` is what counts.
         reason: why, where it did not end as it should: an error's code.
         at_ms: Unix ms of its end.
-        first_ms: ms to the first byte of content; None when there was none.
+        first_ms: ms from when the call came to the first byte of content; None when there was none.
     """
 
     id: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any, Final
 
@@ -34,12 +35,16 @@ class UpstreamRefusal:
         kind: the provider's own name of the error, for the log.
         elsewhere: whether another upstream may do better.
         again_s: after so many seconds the same may; None when it will not in time.
+        pause_s: for so long it wants to be asked nothing, as far as it says that it is asked too often.
     """
 
-    def __init__(self, status: int, headers: Headers, body: bytes, kind: str, again_s: float | None) -> None:
+    def __init__(
+        self, status: int, headers: Headers, body: bytes, kind: str, again_s: float | None, pause_s: float = 0.0
+    ) -> None:
         self.status, self.headers, self.body, self.kind = status, headers, body, kind
         self.elsewhere = status in _RETRIED or status >= 500
         self.again_s = None if status in _NOT_HERE else again_s
+        self.pause_s = pause_s if status == 429 else 0.0
 
 
 async def refusal_of(wire: GatewayWire, response: aiohttp.ClientResponse, call: str, upstream: str) -> UpstreamRefusal:
@@ -57,7 +62,7 @@ async def refusal_of(wire: GatewayWire, response: aiohttp.ClientResponse, call: 
     error_fields = (fields or {}).get("error")
     words = error_fields if isinstance(error_fields, dict) else {}
     kind = str(words.get("code") or words.get("type") or "")
-    return UpstreamRefusal(status, headers, body, kind[:100], _pause(response))
+    return UpstreamRefusal(status, headers, body, kind[:100], _pause(response), _wanted_s(response))
 
 
 def _object(body: bytes) -> dict[str, Any] | None:
@@ -70,17 +75,21 @@ def _object(body: bytes) -> dict[str, Any] | None:
 
 def _pause(response: aiohttp.ClientResponse) -> float | None:
     """How long the upstream wants us to wait; None where that is too long, or it wants no other try."""
-    headers = response.headers
-    if headers.get("x-should-retry") == "false":
+    if response.headers.get("x-should-retry") == "false":
         return None
+    wait = _wanted_s(response)
+    return wait if 0 <= wait <= limits.RETRY_AFTER_S else None
+
+
+def _wanted_s(response: aiohttp.ClientResponse) -> float:
+    """How long the upstream says to wait, in seconds; 0 when it says nothing."""
+    headers = response.headers
     try:
         if (ms := headers.get("retry-after-ms")) is not None:
-            wait = float(ms) / 1_000
-        else:
-            wait = float(headers.get("retry-after", "0"))
+            return float(ms) / 1_000
+        return float(headers.get("retry-after", "0"))
     except ValueError:  # a date: minutes, if anything
-        return None
-    return wait if 0 <= wait <= limits.RETRY_AFTER_S else None
+        return math.inf
 
 
 async def bounded_body(response: aiohttp.ClientResponse, most: int) -> bytes:

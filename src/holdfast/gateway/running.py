@@ -50,22 +50,26 @@ class RunningCalls:
     def __init__(self) -> None:
         self._of_key: dict[str, set[RunningCall]] = {}
         self._count = 0
+        self._headless = 0
 
     @contextlib.contextmanager
-    def one(self, caller: Caller) -> Iterator[RunningCall]:
-        """One more, while the context lasts. Raises ``server.busy``."""
+    def one(self, caller: Caller, *, seated: bool = False) -> Iterator[RunningCall]:
+        """One more, while the context lasts; some places are kept for those that people wait for. Raises ``server.busy``."""
         key = caller.key
         calls = self._of_key.get(key, set())
-        if len(calls) >= limits.KEY_CALLS or self._count >= limits.GATEWAY_CALLS:
+        crowded = not seated and self._headless >= limits.HEADLESS_CALLS
+        if crowded or len(calls) >= limits.KEY_CALLS or self._count >= limits.GATEWAY_CALLS:
             raise Unavailable("server.busy", "there are as many calls at a time as may be")
         call = RunningCall(caller)
         self._of_key[key] = calls
         calls.add(call)
         self._count += 1
+        self._headless += not seated
         try:
             yield call
         finally:
             self._count -= 1
+            self._headless -= not seated
             calls.discard(call)
             if not calls:
                 self._of_key.pop(key, None)

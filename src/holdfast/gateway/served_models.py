@@ -108,6 +108,7 @@ class RoutedExchange(UpstreamExchange):
             return await super().run()
         holding = _HeldAnswer(answer)
         self._answer = holding
+        self._waits = False  # for a slot: another model may answer at once
         try:
             await super().run()
             if not holding.refused:
@@ -116,7 +117,7 @@ class RoutedExchange(UpstreamExchange):
             if self._left or answer.started or not _of_upstreams(error):
                 raise
         self._answer = answer
-        self._fell_back = True
+        self._fell_back = self._waits = True
         self._incoming.model = route.instead
         self._call = structs.replace(self._call, model=route.instead)
         self._upstreams = self._all.only(route.instead_upstreams)

@@ -52,6 +52,7 @@ async def serving(
             await asyncio.sleep(0.005)
         yield server
     finally:
+        gateway.refuse_waiters()
         server.should_exit = True
         await task
         for sock in sockets:

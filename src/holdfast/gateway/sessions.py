@@ -26,6 +26,7 @@ from holdfast.hub.hub import Hub
 from holdfast.protocol import codec, limits, wire
 from holdfast.protocol.events import Draft
 from holdfast.session.access import Capability, Principal, full_access
+from holdfast.session.labels import SIGN_IN
 
 MODEL_AGENT: Final = "model"
 """The agent whose runs are calls."""
@@ -119,8 +120,9 @@ class RemoteSessions:
         """A token of an hour for what a caller may do. Raises what the server answers."""
         if caller is None:
             return await self._token()
+        labels = {name: value for name, value in caller.labels if name != SIGN_IN}  # which nobody may mint
         body = {
-            "sub": actor_of(caller), "caps": {pattern: list(_VERBS) for pattern in patterns_of(caller)}, "labels": dict(caller.labels), "ttl_s": 3_600,
+            "sub": actor_of(caller), "caps": {pattern: list(_VERBS) for pattern in patterns_of(caller)}, "labels": labels, "ttl_s": 3_600,
         }  # fmt: skip
         headers = {"authorization": f"Bearer {await self._token()}"}
         try:
@@ -183,7 +185,7 @@ class SessionClients:
 
     @staticmethod
     def _name(caller: Caller) -> str:
-        return "\0".join((caller.key, caller.tenant, actor_of(caller), *patterns_of(caller)))
+        return "\0".join((caller.key, caller.tenant, actor_of(caller), caller.label(SIGN_IN), *patterns_of(caller)))
 
     async def _open(self, name: str, caller: Caller | None) -> Holdfast:
         sessions = self._sessions

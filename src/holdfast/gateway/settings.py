@@ -48,6 +48,8 @@ class Upstream(BaseModel):
         retries: how often the same upstream is asked again before the next one is.
         connect_s, first_s, idle_s: bounds on connecting, on the first byte, and between two reads.
         streams: the most at a time.
+        seated_share: the part of them that is kept free for calls for which a person waits; at least one of two or more,
+            unless it is 0.
     """
 
     model_config = _SHIPPED
@@ -65,6 +67,7 @@ class Upstream(BaseModel):
     first_s: float = Field(default=300.0, gt=0, le=3_600)
     idle_s: float = Field(default=120.0, gt=0, le=3_600)
     streams: int = Field(default=limits.UPSTREAM_STREAMS, ge=1, le=limits.UPSTREAM_STREAMS)
+    seated_share: float = Field(default=0.25, ge=0, le=1)
 
     @field_validator("url")
     @classmethod

@@ -25,6 +25,7 @@ from holdfast.protocol import limits
 from holdfast.providers.dialects import STREAM_DIALECTS
 from holdfast.providers.errors import MalformedStream
 from holdfast.providers.pieces import RefusalDelta, TextDelta
+from holdfast.session.labels import HEADLESS, SIGN_IN, USAGE
 from holdfast.visible import logger
 
 log = logger("holdfast.gateway")
@@ -125,7 +126,8 @@ class Shadows:
         twin.model = route.shadow
         if "store" in twin.fields or incoming.wire.name == "openai.responses":
             twin.fields = {**twin.fields, "store": msgspec.Raw(b"false")}
-        labels = {**dict(call.caller.labels), "task": f"experiment:{route.experiment}"}
+        labels = {**dict(call.caller.labels), "task": f"experiment:{route.experiment}", USAGE: HEADLESS}
+        labels.pop(SIGN_IN, None)  # nobody waits for it
         caller = structs.replace(call.caller, labels=tuple(sorted(labels.items())))
         ident = f"c-{secrets.token_hex(10)}"
         second = structs.replace(call, id=ident, caller=caller, model=route.shadow, session="", run="", attempt=0)

@@ -14,6 +14,7 @@ import aiohttp
 from yarl import URL
 
 from holdfast.errors import Unavailable
+from holdfast.gateway.capacity import Capacity, UpstreamLoad
 from holdfast.gateway.secrets import SecretReference
 from holdfast.gateway.settings import Shape, Upstream
 from holdfast.gateway.wires import GatewayWire
@@ -46,14 +47,14 @@ class UpstreamState:
 
     Attributes:
         failures: one after the other, since it last answered.
-        streams: requests under way.
+        capacity: its slots.
     """
 
     def __init__(self, upstream: Upstream, monotonic: Callable[[], float]) -> None:
         self.upstream = upstream
         self.secret = SecretReference(upstream.key, monotonic)
         self.failures = 0
-        self.streams = 0
+        self.capacity = Capacity(upstream.name, upstream.streams, upstream.seated_share)
         self.errors = 0
         self.requests = 0
         self._monotonic = monotonic
@@ -123,8 +124,18 @@ class Upstreams:
             task.cancel()
         await asyncio.gather(*drains, return_exceptions=True)
 
+    def load(self) -> list[UpstreamLoad]:
+        """How full each is now."""
+        return [state.capacity.load() for state in self.states]
+
+    def refuse_waiters(self) -> None:
+        """Give nobody a slot any more; those who wait are told that this stops."""
+        for state in self.states:
+            state.capacity.close()
+
     async def stop(self) -> None:
         """Close it."""
+        self.refuse_waiters()
         if self._http is not None:
             await self._http.close()
 

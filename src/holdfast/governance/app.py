@@ -11,17 +11,26 @@ from typing import Protocol
 from holdfast.engines.port import Engine
 from holdfast.extensions import ExtensionRoute
 from holdfast.gateway.app import Gateway
+from holdfast.gateway.port import People
 from holdfast.gateway.sessions import LocalSessions, RemoteSessions
 from holdfast.gateway.settings import GatewaySettings
 from holdfast.governance.actions import routes_of
 from holdfast.governance.budgets import actions as budget_actions
-from holdfast.governance.budgets.alerts.telling import Teller, Way
+from holdfast.governance.budgets.alerts.telling import Teller
 from holdfast.governance.budgets.alerts.watch import AlertWatch
 from holdfast.governance.budgets.counting import SpendCount
 from holdfast.governance.budgets.desk import DOMAIN as REQUESTS
 from holdfast.governance.budgets.desk import BudgetDesk
 from holdfast.governance.budgets.payer import PayerAsked
 from holdfast.governance.budgets.service import Budgets
+from holdfast.governance.directory.desk import ACTIONS as DIRECTORY_ACTIONS
+from holdfast.governance.directory.desk import ROOT as DIRECTORY
+from holdfast.governance.directory.service import Directory
+from holdfast.governance.inbox import desk as inbox_desk
+from holdfast.governance.inbox.assembly import inbox_of
+from holdfast.governance.inbox.desk import InboxDesk
+from holdfast.governance.inbox.succession import Succession
+from holdfast.governance.inbox.watch import InboxWatch
 from holdfast.governance.keys import routes as key_routes
 from holdfast.governance.keys.service import GatewayKeys
 from holdfast.governance.ledger import routes as ledger_routes
@@ -36,13 +45,15 @@ from holdfast.governance.ledger.hub_sessions import SessionSweep
 from holdfast.governance.ledger.imports.service import Importer
 from holdfast.governance.ledger.service import Ledger
 from holdfast.governance.ledger.used import UsedModels
+from holdfast.governance.ledger.verify import LedgerVerifier
+from holdfast.governance.messages.outbox import Way
+from holdfast.governance.monday_parts import MondayParts
 from holdfast.governance.operations.admission import RuleAdmission
 from holdfast.governance.operations.desk import ACTIONS as OPERATION_ACTIONS
 from holdfast.governance.operations.desk import ROOT as OPERATIONS
 from holdfast.governance.operations.desk import OperationsDesk
 from holdfast.governance.operations.hub_stops import HubStops
 from holdfast.governance.operations.moves import WorkflowMoves
-from holdfast.governance.operations.port import NoGates
 from holdfast.governance.operations.rules import StartBook
 from holdfast.governance.operations.service import Operations
 from holdfast.governance.organisation import routes as organisation_routes
@@ -54,6 +65,12 @@ from holdfast.governance.outcomes.service import OutcomeService
 from holdfast.governance.pricing import routes as price_routes
 from holdfast.governance.pricing.desk import PriceDesk
 from holdfast.governance.pricing.service import Prices
+from holdfast.governance.rollout import desk as plan_desk
+from holdfast.governance.rollout.evidence import EvidenceReader
+from holdfast.governance.rollout.monday_post import MondayPost
+from holdfast.governance.rollout.reckonings.money import money_reckonings
+from holdfast.governance.rollout.service import Rollout
+from holdfast.governance.rollout.watch import PlanWatch
 from holdfast.governance.routing.desk import ACTIONS as ROUTING_ACTIONS
 from holdfast.governance.routing.desk import ROOT as ROUTING
 from holdfast.governance.routing.router import MemoryRouter
@@ -61,6 +78,9 @@ from holdfast.governance.routing.service import Routing
 from holdfast.governance.store import pairing
 from holdfast.governance.store.changes import Changes
 from holdfast.governance.store.store import Store
+from holdfast.governance.upstream_desk import ACTIONS as UPSTREAM_ACTIONS
+from holdfast.governance.upstream_desk import ROOT as UPSTREAMS
+from holdfast.governance.upstream_desk import UpstreamDesk
 from holdfast.governance.workflows import actions as workflow_actions
 from holdfast.governance.workflows.desk import WorkflowDesk
 from holdfast.governance.workflows.journal import RunJournal
@@ -94,6 +114,7 @@ class Governance:
         runs: who knows the runs of sessions, for the trees of their costs; None for nobody.
         hub: whose runs stops end; None where there are no sessions.
         ways: by which alerts of budgets are told; None for a process that looks for none, and leaves that to others.
+        people: reads the tokens of people that callers send along; None for nobody.
         operator_tenant: whose operators see what belongs to no tenant, such as unknown callers.
 
     Raises:
@@ -103,12 +124,15 @@ class Governance:
     def __init__(
         self, url: str, clock: GovernanceClock, gateway: GatewaySettings, sessions: LocalSessions | RemoteSessions | None = None,
         *, operator_tenant: str = "default", runs: SessionRuns | None = None, ways: Sequence[Way] | None = None,
+        people: People | None = None,
         hub: Hub | None = None,
     ) -> None:  # fmt: skip
         self.clock = clock
+        self._operator_tenant = operator_tenant
         self.store = Store(url, clock.wall_ms)
         self.changes = Changes(self.store)
         self.organisation = Organisation(self.store, clock.wall_ms)
+        self.directory = Directory(self.store, clock.wall_ms)
         self.workflows = Workflows(self.store, self.organisation, clock.wall_ms)
         self.keys = GatewayKeys(
             self.store, self.organisation, clock.wall_ms, self.changes, operator_tenant=operator_tenant
@@ -132,7 +156,23 @@ class Governance:
             clock.wall_ms,
         )  # fmt: skip
         self.workflow_desk = WorkflowDesk(sources, operator_tenant)
-        self.rules = StartBook(self.workflows, NoGates(), self.budgets, self.changes.age_s)
+        reckonings = money_reckonings(
+            self.store, organisation=self.organisation, budgets=self.budgets, bills=self.bills,
+            verifier=lambda: LedgerVerifier(self.ledger, self.prices.book_of), operator_tenant=operator_tenant,
+        )  # fmt: skip
+        self.plan = Rollout(
+            self.store, self.organisation, self.workflows, EvidenceReader(self.store, reckonings), clock.wall_ms
+        )
+        self.workflows.launch_check = self.plan.launch_check
+        self.workflows.production_check = self.plan.production_check
+        self.plan_watch = PlanWatch(self.plan)
+        self.inbox = inbox_of(
+            self.store, self.organisation, self.directory, self.workflows, self.plan, self.budgets.definitions, clock.wall_ms,
+            ways or (),
+        )  # fmt: skip
+        self.plan.before_compute = Succession(self.workflows, self.directory, self.inbox).settle
+        self.inbox_watch = InboxWatch(self.inbox, self.plan.tenants)
+        self.rules = StartBook(self.workflows, self.plan, self.budgets, self.changes.age_s)
         admission = RuleAdmission(self.rules)
         stops = HubStops(hub, self.rules) if hub is not None else None
         self.operations = Operations(self.store, clock.wall_ms, self.rules, admission, stops)
@@ -140,9 +180,11 @@ class Governance:
         self.operations_desk = OperationsDesk(self.operations, moves)
         router = MemoryRouter(gateway.upstreams, self.organisation.resolve, clock.wall_ms, admission.stopped)
         self.routing = Routing(self.store, self.outcomes, clock.wall_ms, router)
+        more = MondayParts(self.desk.reader, self.routing, self.operations, self.organisation)
+        self.monday = MondayPost(self.plan, self.store, clock.wall_ms, ways or (), more)
         self.gateway = Gateway(
             gateway, self.keys, self.budgets, now_ms=clock.wall_ms, monotonic=clock.elapsed, sessions=sessions,
-            router=router, admission=admission,
+            router=router, people=people, admission=admission,
         )  # fmt: skip
         self._running = AsyncExitStack()
 
@@ -164,12 +206,14 @@ class Governance:
                 await pairing.pair(self.store, engine)
             await self.prices.open()
             await self.organisation.refresh()
+            await self.directory.refresh()
             await self.workflows.refresh()
             await self.keys.refresh()
             await self.budgets.refresh()
             await self.operations.refresh()
             for domain, refresh in (
                 ("organisation", self.organisation.refresh),
+                ("directory", self._directory_changed),
                 ("workflows", self.workflows.refresh),
                 ("keys", self.keys.refresh),
                 ("prices", self.prices.refresh),
@@ -177,6 +221,8 @@ class Governance:
                 ("operations", self.operations.refresh),
                 ("routing", self.routing.refresh),
                 ("outcomes", self.routing.refresh),
+                ("rollout", self._plan_changed),
+                ("inbox", self.inbox_watch.wake),
             ):
                 self.changes.follow(domain, refresh)
             await self.changes.start()
@@ -196,13 +242,28 @@ class Governance:
             running.callback(self.desk.let_go)
             for task in self._reading(engine, listen):
                 running.push_async_callback(_ended, task)
+            await self.plan.refresh()
+            self.plan_watch.start(serves=engine is not None)
+            running.push_async_callback(self.plan_watch.stop)
+            self.inbox_watch.start()
+            running.push_async_callback(self.inbox_watch.stop)
             await self.routing.start()
             running.push_async_callback(self.routing.stop)
             self.operations.start()
             running.push_async_callback(self.operations.close)
+            self.monday.start()
+            running.push_async_callback(self.monday.stop)
             await self.gateway.start()
             running.push_async_callback(self.gateway.stop)
             self._running = running.pop_all()
+
+    async def _directory_changed(self) -> None:
+        await self.directory.refresh()
+        await self.plan_watch.wake()  # somebody may have left
+
+    async def _plan_changed(self) -> None:
+        await self.plan.refresh()
+        await self.inbox_watch.wake()
 
     def _reading(self, engine: Engine | None, listen: Callable[[], asyncio.Event] | None) -> list[asyncio.Task[None]]:
         """Those who read the log."""
@@ -224,6 +285,7 @@ class Governance:
         """The REST routes of all domains."""
         return [
             *organisation_routes.routes(self.organisation),
+            *routes_of(DIRECTORY, DIRECTORY_ACTIONS, self.directory),
             *key_routes.routes(self.keys),
             *price_routes.routes(PriceDesk(self.prices, self.clock.wall_ms)),
             *routes_of(LEDGER, ACTIONS, self.desk),
@@ -232,7 +294,10 @@ class Governance:
             *routes_of(OUTCOMES, OUTCOME_ACTIONS, self.outcomes),
             *routes_of(OPERATIONS, OPERATION_ACTIONS, self.operations_desk),
             *routes_of(ROUTING, ROUTING_ACTIONS, self.routing),
+            *routes_of(UPSTREAMS, UPSTREAM_ACTIONS, UpstreamDesk(self.gateway.load, self._operator_tenant)),
+            *routes_of(plan_desk.ROOT, plan_desk.ACTIONS, self.plan),
             *routes_of(workflow_actions.ROOT, workflow_actions.ACTIONS, self.workflow_desk),
+            *routes_of(inbox_desk.ROOT, inbox_desk.ACTIONS, InboxDesk(self.inbox, self.workflows)),
             *routes_of(budget_actions.ROOT, budget_actions.ACTIONS, self.budget_desk),
         ]
 

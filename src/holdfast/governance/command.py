@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from holdfast.edge.server import bind, port_of, wait_for_shutdown
+from holdfast.edge.server import bind, port_of, tune_gc, wait_for_shutdown
 from holdfast.gateway.secrets import SecretReference
 from holdfast.gateway.server import serving
 from holdfast.gateway.sessions import RemoteSessions
@@ -53,6 +53,7 @@ async def _serve(settings: GatewaySettings, url: str, host: str, port: int, say:
     following = asyncio.create_task(_follow(clock), name="holdfast clock")
     try:
         async with serving(found.gateway, host, port, sockets) as server:
+            tune_gc()
             assert callable(say)
             say(f"The gateway is ready on http://{host}:{port_of(server)}")
             await wait_for_shutdown()

@@ -16,23 +16,37 @@ from holdfast.governance.budgets import commands as budget_commands
 from holdfast.governance.budgets.alerts.settings import ways_of
 from holdfast.governance.budgets.braked_agents import BrakedAgents
 from holdfast.governance.command import gateway
+from holdfast.governance.directory import commands as directory_commands
+from holdfast.governance.directory.scim.endpoint import ScimEndpoint
+from holdfast.governance.inbox.commands import InboxCommands
 from holdfast.governance.keys import commands as key_commands
 from holdfast.governance.ledger import commands as ledger_commands
 from holdfast.governance.ledger.bills import commands as bill_commands
 from holdfast.governance.ledger.hub_sessions import HubRuns
 from holdfast.governance.model_list import models
-from holdfast.governance.opening import bills_of, budget_desk, ledger_desk, operations_desk, workflow_desk
+from holdfast.governance.opening import (
+    bills_of,
+    budget_desk,
+    inbox_desk,
+    ledger_desk,
+    operations_desk,
+    workflow_desk,
+)
+from holdfast.governance.opening import plan as opened_plan
 from holdfast.governance.operations import commands as operation_commands
 from holdfast.governance.operations.rules import LateRules
 from holdfast.governance.organisation import commands as organisation_commands
 from holdfast.governance.outcomes import commands as outcome_commands
 from holdfast.governance.oversight import assembly as login
 from holdfast.governance.oversight.minting import TokenMinter
+from holdfast.governance.oversight.people import SignedPeople
 from holdfast.governance.oversight.settings import login_config
 from holdfast.governance.pricing import commands as price_commands
+from holdfast.governance.rollout.commands import PlanCommands
 from holdfast.governance.routing import commands as routing_commands
 from holdfast.governance.settings import GovernanceSettings
 from holdfast.governance.start_guard import StartGuard
+from holdfast.governance.verifier import commands as verify_commands
 from holdfast.governance.workflows import commands as workflow_commands
 from holdfast.governance.workflows.terminal import asker_of
 from holdfast.session.composed_policy import compose
@@ -55,17 +69,22 @@ class GovernanceExtension(Extension):
         self.upstreams = settings.upstreams(server.db)
         self._login = login_config(settings)
         self.governance: Governance | None = None
+        self._scim: ScimEndpoint | None = None
 
     @classmethod
     def commands(cls) -> Mapping[str, Callable[..., Any]]:
         """See ``Extension``."""
         ledger, workflow = ledger_commands.group(ledger_desk), workflow_commands.group(workflow_desk)
         bill_commands.add_to(ledger, bills_of)
+        PlanCommands(opened_plan).add_to(first_look.app)
         operation_commands.add_to(workflow, operations_desk, asker_of)
+        verify_commands.add_to(first_look.app)
         return {
             "budget": budget_commands.group(budget_desk),
+            "directory": directory_commands.app,
             "gateway": gateway,
             "incidents": operation_commands.incident_group(operations_desk),
+            "inbox": InboxCommands(inbox_desk).group(),
             "keys": key_commands.app,
             "ledger": ledger,
             "models": models,
@@ -85,6 +104,7 @@ class GovernanceExtension(Extension):
             self.governance = Governance(
                 url, clock, self.upstreams, LocalSessions(services.hub), operator_tenant=self.server.operator_tenant,
                 runs=HubRuns(services.hub), hub=services.hub, ways=ways_of(self.settings, clock.wall_ms, clock.monotonic),
+                people=SignedPeople(services.listener.verifier),
             )  # fmt: skip
         return self.governance
 
@@ -109,14 +129,18 @@ class GovernanceExtension(Extension):
     def mounts(self, services: Services) -> Sequence[ExtensionMount]:
         """See ``Extension``."""
         governance = self._of(services)
-        found = list(mounts(governance.gateway))
+        clock = governance.clock
+        self._scim = ScimEndpoint(
+            governance.directory, governance.store, governance.changes, clock.wall_ms, clock.monotonic
+        )
+        found = [*mounts(governance.gateway), *self._scim.mounts()]
         if self._login is not None:
             minter = TokenMinter(services.secret, self.server, services.revocations)
-            clock = governance.clock
             assert services.secret is not None, "the minter has refused a server without one"
             app = login.login_app(
-                self._login, governance.store, minter, services.secret, clock.wall_ms, clock.monotonic
-            )
+                self._login, governance.store, minter, services.secret, clock.wall_ms, clock.monotonic,
+                sign_ins=governance.directory,
+            )  # fmt: skip
             found += login.mounts(app)
         return found
 
@@ -126,5 +150,7 @@ class GovernanceExtension(Extension):
 
     async def stop(self) -> None:
         """See ``Extension``."""
+        if self._scim is not None:
+            self._scim.stop()
         if self.governance is not None:
             await self.governance.stop()

@@ -39,6 +39,8 @@ ORG_TAG_CHARS = 200  # the value of a tag
 ORG_SEEN_WORKFLOWS = 1_000  # named by callers and declared by nobody, that are remembered
 ORG_NEW_PEOPLE = 10_000  # seen since the last writing; beyond, rows stand under no pseudonym
 ORG_FLUSH_S = 5.0  # between two writings of what was seen
+INTERACTIVE_S = 86_400.0  # after a person signed in, in which work with their claim counts as interactive
+SIGN_IN_DIGITS = 12  # of the moment of a sign-in, Unix seconds
 
 # keys
 KEY_SECRET_BYTES = 32  # of randomness
@@ -203,6 +205,44 @@ ROUTE_SESSIONS = 50_000  # whose model is remembered, those that were silent lon
 ROUTE_PAGE_ROWS = 500  # decisions in one answer
 EXPERIMENTS = 100  # of one tenant that run
 
+# the plan
+EVIDENCE_ROWS = 5_000  # that one query answers; with more it is cut short, and nothing passes by it
+EVIDENCE_BYTES = 4 << 20  # of one verdict on record
+WAIVER_REASON_CHARS = 500
+WAIVER_ROWS = 1_000  # in one answer
+PLAN_EVERY_S = 300.0  # between two computations of every gate
+PLAN_AGAIN_MS = 6 * 3_600_000  # a verdict that is as it was is put on record again after so long
+PLAN_WORKFLOWS = 2_000  # of one tenant
+PLAN_HISTORY_ROWS = 500  # verdicts of one gate in one answer
+PLAN_VERIFY_ROWS = 20_000  # of the ledger that every computation verifies again; a larger one is verified
+PLAN_VERIFY_MS = 6 * 3_600_000  # after so long
+VALIDATION_BYTES = 1 << 20  # one report of holdfast validate
+PLAN_KEEP_MS = 400 * 86_400_000  # verdicts are kept
+PLAN_FILE_BYTES = 256 << 20  # a plan as a file, for whoever verifies it
+
+# the directory
+DIRECTORY_PEOPLE = 200_000  # of one tenant, and as many groups
+DIRECTORY_NAME_CHARS = 256  # of a user name, an address, a unit
+DIRECTORY_TOKENS = 20  # of one tenant that are good
+DIRECTORY_TOKEN_S = 366 * 86_400.0  # the longest life of a token
+DIRECTORY_HEARD_S = 60.0  # when the directory spoke last is known to the minute
+DIRECTORY_DELETED_MS = 30 * 86_400_000  # the empty row of who was deleted is there so long, for other processes to see
+DIRECTORY_IMPORT_BYTES = 1 << 20  # of a file of people; who has more has SCIM
+DIRECTORY_ROWS = 10_000  # people in one answer
+DIRECTORY_BODY_BYTES = 1 << 20  # of one request of an identity provider
+DIRECTORY_QUERY_CHARS = 4_096  # after the question mark; of a filter, of a path in a PATCH
+DIRECTORY_OPERATIONS = 1_000  # of one PATCH
+DIRECTORY_REQUESTS = 16  # that are answered at a time, of all tenants
+DIRECTORY_REQUESTS_PER_S = 25.0  # of one tenant, on average
+DIRECTORY_REQUESTS_BURST = 100.0  # at once
+DIRECTORY_PAGE_ROWS = 200  # resources in one answer
+DIRECTORY_PAGE_BYTES = 8 << 20  # of them together; further pages have the rest
+DIRECTORY_SCAN_ROWS = 20_000  # resources that a filter looks at; the rest has to be narrowed by a name or an id
+DIRECTORY_USER_BYTES = 64 << 10  # the document of one person
+DIRECTORY_GROUP_BYTES = 4 << 20  # the document of one group, with its members
+DIRECTORY_CALL_S = 30.0  # for one request, with what it asks of the store
+DIRECTORY_CHANGED_TIMES = 4  # a PATCH is tried again so often when another process changed the same resource meanwhile
+
 # workflows
 WORKFLOW_MANIFEST_BYTES = 256 << 10  # one manifest
 WORKFLOW_LIST_ENTRIES = 500  # of one list of a manifest
@@ -216,3 +256,19 @@ WORKFLOW_RUN_TOOLS = 100  # different tools of one run that are named
 WORKFLOW_RUN_FAN = 8  # runs whose events are read at the same time
 IDEA_ANSWER_MS = 180 * 86_400_000  # for which what a person answered of an idea is believed
 IDEAS = 2_000  # of one tenant
+
+# the Monday page as a mail
+MONDAY_HOUR = 7  # of the organisation's Monday, at which it is due
+MONDAY_LATE_MS = 17 * 3_600_000  # for which it is still sent where nothing ran at that hour: to the end of that day
+MONDAY_EVERY_S = 60.0  # between two looks whether it is due
+
+# the inbox
+INBOX_EVERY_S = 60.0  # between two computations of what people have to do
+INBOX_SOURCE_S = 20.0  # one source, before it counts as one that cannot say anything
+INBOX_CONDITIONS = 5_000  # of one source and tenant
+INBOX_SHOWN = 20  # items that a person is shown at once, unless they ask for more; others are counted
+INBOX_SHOWN_MOST = 200  # at once
+INBOX_HISTORY_ROWS = 500  # closed items in one answer
+INBOX_HANDLED = 5_000  # closed items by which handling times are measured
+INBOX_DIGEST_ROWS = 10  # items that one digest names; others are counted
+INBOX_DIGEST_HOUR = 7  # of the organisation's day, from which on a digest is told

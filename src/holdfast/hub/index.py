@@ -8,6 +8,7 @@ from holdfast.engines.port import Index
 from holdfast.protocol import events as e
 from holdfast.protocol.events import Event
 from holdfast.session import approval, program
+from holdfast.session.labels import is_seated
 from holdfast.session.run import claimable
 from holdfast.session.state import EndedRun, RunState, State
 
@@ -15,9 +16,17 @@ _PREVIEW_CHARS = 120
 _PEOPLE = 4  # of those who take part, the earliest
 
 
+def people_waiting(agent: str) -> str:
+    """The queue of the sessions in which a person waits for a run of an agent: beside the agent's own, and found the same
+    way. No agent has such a name; who made one up would only have sessions looked at in vain."""
+    return f"\x1f{agent}"
+
+
 def build(state: State, events: list[Event], before: Index) -> Index | None:
     """The index after these events, which ``state`` has folded already; None when it is as ``before``."""
-    queued = tuple(sorted({run.agent for run in state.runs.values() if claimable(state, run)}))
+    waiting = [run for run in state.runs.values() if claimable(state, run)]
+    seated = {people_waiting(run.agent) for run in waiting if is_seated(run.labels)}
+    queued = tuple(sorted({run.agent for run in waiting} | seated))
     index = Index(_due(state), queued, tuple(state.participants), state.title, _card(state, events, before.card))
     return None if index == before else index
 

@@ -6,7 +6,7 @@ and come back (``attach``), and only the lease decides whether its attempt is lo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
 from typing import Any
 
 from holdfast.engines.port import Key
@@ -15,18 +15,20 @@ from holdfast.hub import leases
 from holdfast.hub.assignment import assignment_of
 from holdfast.hub.connected_worker import ConnectedWorker, RunKey
 from holdfast.hub.hot import HotSession
+from holdfast.hub.index import people_waiting
 from holdfast.hub.observer import Commit, SessionObserver
 from holdfast.hub.pending import Outcome
 from holdfast.hub.port import Batch, HubConnection
 from holdfast.hub.runtime import Runtime
 from holdfast.hub.sessions import SessionRegistry
 from holdfast.protocol import events as e
-from holdfast.protocol import wire
+from holdfast.protocol import limits, wire
 from holdfast.protocol.codec import encode
 from holdfast.protocol.events import Event
 from holdfast.session import life
 from holdfast.session import run as runs
 from holdfast.session.access import authorise_agent
+from holdfast.session.labels import is_seated
 from holdfast.session.state import RunState
 
 
@@ -45,10 +47,12 @@ class Workers(SessionObserver[HotSession]):
         """Register what a connection serves and give it what waits. ``slots=0`` withdraws the offer."""
         for agent in op.agents:
             authorise_agent(conn.principal, agent)
-        worker = self.by_connection.setdefault(conn.ident, ConnectedWorker(conn))
-        worker.agents, worker.slots = frozenset(op.agents), op.slots
+        worker = self.by_connection.setdefault(conn.ident, ConnectedWorker(conn, self._runtime.clock.monotonic()))
+        worker.agents, worker.slots, worker.slots_for_people = frozenset(op.agents), op.slots, op.slots_for_people
         self._runtime.stats.workers = len(self.by_connection)
-        await self._look_for_work(worker)
+        with worker.holding(seated=False):
+            await self._look_for(worker, seated=True)
+        await self._look_for(worker)
         return {"agents": sorted(worker.agents), "slots": worker.slots}
 
     def agents(self, tenant: str) -> set[str]:
@@ -72,35 +76,58 @@ class Workers(SessionObserver[HotSession]):
         sessions = (self._sessions.get(key) for key in {key for key, _ in run_keys})
         return [session for session in sessions if session is not None]
 
-    async def _look_for_work(self, worker: ConnectedWorker) -> None:
-        """Load the sessions in which a run waits for one of the worker's agents, as long as it has slots."""
+    async def _look_for(self, worker: ConnectedWorker, *, seated: bool | None = None) -> None:
+        """Load the sessions in which a run waits for one of the worker's agents, as long as it has slots: only where a person
+        waits, with ``seated``; until one is taken that nobody waits for, with ``seated=False``."""
         principal = worker.conn.principal
         names = principal.names("append")
+        before = worker.turns
         for agent in sorted(worker.agents):
-            after = None
-            while worker.has_free_slot:
-                batch = await self._runtime.engine.queued(principal.tenant, agent, names=names, after=after)
-                await self._offer(worker, batch.keys)
+            queue, after = people_waiting(agent) if seated else agent, None
+            while self._wants(worker, seated, before):
+                batch = await self._runtime.engine.queued(principal.tenant, queue, names=names, after=after)
+                for key in batch.keys:
+                    if not self._wants(worker, seated, before):
+                        return
+                    await self._offer(key)
                 if batch.after is None:
                     break
                 after = batch.after
+        if not seated and worker.takes(False):  # none waits
+            worker.programs_s = self._runtime.clock.monotonic()
 
-    async def _offer(self, worker: ConnectedWorker, keys: Sequence[Key]) -> None:
-        for key in keys:
-            if not worker.has_free_slot:
-                return
-            session = self._sessions.hot(key)
-            if session.state is not None:
-                self.consider(session)
-            else:
-                try:
-                    await session.ready()  # considers it
-                except HoldfastError:
-                    continue
+    @staticmethod
+    def _wants(worker: ConnectedWorker, seated: bool | None, before: int) -> bool:
+        if seated is None:
+            return worker.takes(True) or worker.takes(False)
+        return worker.takes(seated) and (seated or worker.turns == before)
+
+    async def _offer(self, key: Key) -> None:
+        session = self._sessions.hot(key)
+        if session.state is not None:
+            self.consider(session)
+            return
+        with contextlib.suppress(HoldfastError):
+            await session.ready()  # considers it
 
     def _offer_free_slot(self, worker: ConnectedWorker) -> None:
-        if worker.has_free_slot:
-            self._runtime.background(self._look_for_work(worker))
+        """Look for work: where people wait first. A worker that people alone kept busy for long looks for other work before.
+        What is not looked for yet is held back from now on, also from a session that is at hand."""
+        if not worker.has_free_slot:
+            return
+        with contextlib.ExitStack() as stack:
+            overdue = self._runtime.clock.monotonic() - worker.programs_s >= limits.HEADLESS_TURN_S
+            first = not overdue
+            stack.enter_context(worker.holding(seated=not first))
+            self._runtime.background(self._look_in_turn(worker, first, stack.pop_all()))
+
+    async def _look_in_turn(self, worker: ConnectedWorker, people_first: bool, others: contextlib.ExitStack) -> None:
+        with others:
+            await self._look_for(worker, seated=people_first)
+        if not people_first:
+            with worker.holding(seated=False):
+                await self._look_for(worker, seated=True)
+        await self._look_for(worker)
 
     def serves(self, key: Key, agent: str) -> bool:
         """Whether any worker that is connected may run the agent in the session, now or when it has a slot."""
@@ -124,13 +151,18 @@ class Workers(SessionObserver[HotSession]):
                     self._claim(session, run, worker)
 
     def _pick(self, session: HotSession, run: RunState) -> ConnectedWorker | None:
-        fit = [w for w in self.by_connection.values() if w.has_free_slot and self._may(w, session.key, run.agent)]
-        return min(fit, key=lambda worker: len(worker.attempts) + worker.claims, default=None)
+        seated = is_seated(run.labels)
+        fit = [w for w in self.by_connection.values() if w.takes(seated) and self._may(w, session.key, run.agent)]
+        return min(fit, key=lambda worker: worker.load, default=None)
 
     def _claim(self, session: HotSession, run: RunState, worker: ConnectedWorker) -> None:
         run_key = (session.key, run.id)
         self._claiming.add(run_key)
-        worker.claims += 1
+        seated = is_seated(run.labels)
+        if not seated or worker.takes(False):  # one with room for others has left none waiting
+            worker.programs_s = self._runtime.clock.monotonic()
+        worker.claims[seated] += 1
+        worker.turns += not seated
         name = f"{worker.conn.principal.actor}@{worker.conn.ident}"
         op = runs.Claim(
             session=session.key.session,
@@ -143,7 +175,7 @@ class Workers(SessionObserver[HotSession]):
         def notify(outcome: Outcome) -> None:
             # called in the step that ends the commit: the assignment must hold nothing that is decided and not yet durable
             self._claiming.discard(run_key)
-            worker.claims -= 1
+            worker.claims[seated] -= 1
             if not isinstance(outcome, HoldfastError):
                 self._assign(session, run.id, outcome["generation"], worker)
 
@@ -171,8 +203,9 @@ class Workers(SessionObserver[HotSession]):
         run_key = (session.key, ident)
         before = self.by_run.get(run_key)
         if before is not None and before is not worker:
-            before.attempts.pop(run_key, None)
-        worker.attempts[run_key] = generation
+            before.end(run_key)
+        run = session.state.runs.get(ident) if session.state is not None else None
+        worker.begin(run_key, generation, run is not None and is_seated(run.labels))
         self.by_run[run_key] = worker
         session.renew(ident)
 
@@ -253,7 +286,7 @@ class Workers(SessionObserver[HotSession]):
         for run_key, worker in [(h, w) for h, w in self.by_run.items() if h[0] == session.key]:
             self._signal(session, run_key[1], "fenced", {"status": "deleted"})
             del self.by_run[run_key]
-            if worker.attempts.pop(run_key, None) is not None:
+            if worker.end(run_key):
                 self._offer_free_slot(worker)
 
     def committed(self, session: HotSession, commit: Commit) -> None:
@@ -335,7 +368,7 @@ class Workers(SessionObserver[HotSession]):
         worker = self.by_run.pop((session.key, ident), None)
         if worker is not None and event.data.get("reason") in (leases.EXPIRED, leases.RESTORED):
             worker.unresponsive = True
-        if worker is not None and worker.attempts.pop((session.key, ident), None) is not None:
+        if worker is not None and worker.end((session.key, ident)):
             self._offer_free_slot(worker)
 
 

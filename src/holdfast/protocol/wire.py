@@ -257,10 +257,15 @@ class GiveBack(Command, tag="give_back", kw_only=True):
 
 # --- workers ----------------------------------------------------------------------------------------------------------
 class Serve(Op, tag="serve", kw_only=True):
-    """Offer to run agents: ``slots`` runs at a time. The token must act for each of them. ``slots=0`` withdraws."""
+    """Offer to run agents: ``slots`` runs at a time. The token must act for each of them. ``slots=0`` withdraws.
+
+    ``slots_for_people`` of them take only runs that a person waits for (ACC-1): their label ``usage`` is ``seated``, or there is
+    none and ``sign_in`` is there.
+    """
 
     agents: Annotated[list[Name], msgspec.Meta(min_length=1, max_length=64)]
     slots: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 1
+    slots_for_people: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 0
 
 
 class ActiveAttempt(msgspec.Struct, array_like=True, frozen=True):

@@ -23,6 +23,7 @@ from holdfast.governance.ledger.reader import LedgerReader
 from holdfast.governance.ledger.verify import LedgerVerifier
 from holdfast.governance.limits import BILLS_SESSIONS
 from holdfast.governance.outcomes.model import VERDICTS
+from holdfast.governance.rollout.doors import GateStatus
 from holdfast.governance.routing.report import PeelRow
 from holdfast.governance.store.tables.ledger import ledger_rows
 
@@ -146,6 +147,26 @@ class Findings:
         costs = {group.values[0]: group.figures.rows for group in spend.groups}
         assert costs[self.plants.runaway.workflow] >= self.plants.runaway.runs
         assert max(costs, key=costs.__getitem__) == self.plants.runaway.workflow
+
+    def check_plan(self) -> None:
+        """The plan finds the owner who left, the workflow that nobody answers for, and what is ahead of its stage."""
+        for name in (self.plants.leaver.workflow, self.plants.deserted.workflow):
+            found = self._gate(name, "6.a")
+            assert found.shown == "fail" and "has left" in found.reason, found
+        ahead = self._gate(self.plants.unread.workflow, "1.a")
+        assert ahead.shown == "fail" and "measured stateful, declared chat" in ahead.reason, ahead
+        red = {
+            one.workflow
+            for one in self.governance.plan.workflows(TENANT)
+            if self._gate(one.workflow, "6.a").shown != "pass"
+        }
+        assert red == {self.plants.leaver.workflow, self.plants.deserted.workflow}
+        for one in self.company.workflows:
+            if one.usage == "seated" and one.agent not in ("brake", "program"):
+                assert "no person who signed in" not in self._gate(one.name, "1.a").reason
+
+    def _gate(self, workflow: str, gate: str) -> GateStatus:
+        return next(one for one in self.governance.plan.gates(TENANT, workflow) if one.gate == gate)
 
     async def _wrong_point(self) -> int:
         """How many calls were refused while the point of a cap was in the wrong place."""

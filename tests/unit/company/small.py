@@ -70,6 +70,9 @@ def small() -> tuple[Company, Plants]:
         ),  # so bad that few outcomes tell it
         returned=replace(plants.returned, since=FIRST, shadows=29),
         running=replace(plants.running, since=day(1), shadows=29),
+        leaver=replace(plants.leaver, day=day(5)),
+        deserted=replace(plants.deserted, day=day(3)),
+        scripted=replace(plants.scripted, since=day(4), until=day(5)),
     )
 
 

@@ -149,3 +149,29 @@ def test_the_secret_is_made_once_and_nobody_else_reads_it(tmp_path: Path) -> Non
 def test_narrower(inner: tuple[str, set[str]], outer: tuple[str, set[str]], within: bool) -> None:
     make = lambda c: Capability(c[0], frozenset(c[1]))  # noqa: E731
     assert make(inner).within(make(outer)) is within
+
+
+def sign_in_of(**changes: object) -> str | None:
+    principal = verify(jwt.encode(claims(**changes), SECRET, "HS256"))
+    return dict(principal.labels).get("sign_in")  # type: ignore[attr-defined]
+
+
+def test_when_a_person_signed_in_is_what_their_issuer_says() -> None:
+    before = int(time.time()) - 600
+    assert sign_in_of(auth_time=before) == str(before)
+    assert sign_in_of(auth_time=before + 0.5) == str(before)
+    assert sign_in_of(labels={"sign_in": str(before)}) == str(before)
+    assert sign_in_of(auth_time=before, labels={"sign_in": str(before + 300)}) == str(before), "one word counts"
+    assert sign_in_of(auth_time=before, sub="agent:writer") is None, "an agent signs in nowhere"
+    assert sign_in_of() is None
+
+
+@pytest.mark.parametrize("moment", ["now", None, True, 0, -5, "1700000000", [1], int(time.time()) + 3_600, 10**15])
+def test_a_sign_in_that_is_no_moment_or_lies_ahead_is_none(moment: object) -> None:
+    assert sign_in_of(auth_time=moment, labels={"sign_in": "1"}) is None or moment is None
+
+
+@pytest.mark.parametrize("value", ["yesterday", "0", "-1", "1.5", "١٢٣", "1" * 13, str(int(time.time()) + 3_600)])
+def test_a_label_that_says_of_a_sign_in_what_cannot_be_is_refused(value: str) -> None:
+    assert code_of(jwt.encode(claims(labels={"sign_in": value}), SECRET, "HS256")) == "auth.invalid"
+    assert code_of(jwt.encode(claims(labels={"sign_in": value}, sub="agent:a"), SECRET, "HS256")) == "auth.invalid"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -283,3 +284,54 @@ def test_a_lineage_that_makes_no_sense_is_no_token(lineage: Any) -> None:
 
 def test_a_principal_inside_the_process_is_its_own_root() -> None:
     assert (Principal("user:ann", "acme", ()).root, Principal("user:ann", "acme", ()).lineage) == ("user:ann", ())
+
+
+def claims_of(token: str) -> dict[str, Any]:
+    found: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
+    return found
+
+
+async def narrowed(site: Site, token: str, subject: str, labels: dict[str, str], **more: Any) -> httpx.Response:
+    async with site.http(token) as http:
+        body = {"sub": subject, "caps": {"*": ["read"]}, "labels": labels, **more}
+        return await http.post("/v1/tokens", json=body)
+
+
+async def test_when_somebody_signed_in_goes_on_with_their_tokens_and_their_agents_and_nobody_says_it_anew(
+    site: Site,
+) -> None:
+    signed_in = str(int(time.time()) - 3_600)
+    ann = site.token("user:ann", labels={"sign_in": signed_in})
+    without = site.token("user:ann")
+    for token, labels in ((ann, {"sign_in": str(int(time.time()))}), (without, {"sign_in": signed_in})):
+        for subject in ("user:ann", "user:bob", "agent:writer"):
+            refused = await narrowed(site, token, subject, labels)
+            assert refused.json()["error"]["code"] == "auth.denied", (subject, labels)
+            assert "login" in refused.text
+
+    same = await narrowed(site, ann, "user:ann", {"sign_in": signed_in})
+    assert same.status_code == 201, "the same is not newer"
+    agent = await minted(site, ann, "agent:writer", caps={"*": ["read", "admin"]})
+    assert claims_of(agent)["labels"] == {"sign_in": signed_in}
+    back = await minted(site, agent, "user:ann", caps={"*": ["read"]})
+    assert claims_of(back)["labels"] == {"sign_in": signed_in}, "what an agent mints for its person is as old"
+    anew = await narrowed(site, agent, "user:ann", {"sign_in": str(int(time.time()))})
+    assert anew.json()["error"]["code"] == "auth.denied"
+
+
+async def test_nobody_signs_in_for_somebody_else(site: Site) -> None:
+    signed_in = str(int(time.time()))
+    ann = site.token("user:ann", labels={"sign_in": signed_in, "team": "sales"})
+    for token in (ann, await minted(site, ann, "agent:writer", caps={"*": ["read", "admin"]})):
+        bob = await minted(site, token, "user:bob", caps={"*": ["read", "admin"]})
+        assert claims_of(bob)["labels"] == {"team": "sales"}
+        said = await narrowed(site, token, "user:bob", {"sign_in": signed_in})
+        assert said.json()["error"]["code"] == "auth.denied"
+        again = await minted(site, bob, "user:ann", caps={"*": ["read"]})
+        assert claims_of(again)["labels"] == {"team": "sales"}, "what was lost on the way stays lost"
+
+
+async def test_a_sign_in_is_beside_the_bound_of_labels(site: Site) -> None:
+    labels = {f"l{i}": "x" for i in range(limits.LABELS)} | {"sign_in": "1"}
+    token = site.token("user:ann", labels=labels)
+    assert claims_of(await minted(site, token, "user:ann"))["labels"] == labels

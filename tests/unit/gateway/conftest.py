@@ -14,7 +14,7 @@ import uvicorn
 
 from holdfast.errors import HoldfastError, Refused
 from holdfast.gateway.app import Gateway
-from holdfast.gateway.port import UNLIMITED, Caller, Hold, Opening, Served, Stranger
+from holdfast.gateway.port import UNLIMITED, Caller, Hold, Opening, People, Served, Stranger
 from holdfast.gateway.sessions import LocalSessions, RemoteSessions
 from holdfast.gateway.settings import GatewaySettings
 from tests.fake_upstream.process import FakeUpstream
@@ -83,14 +83,17 @@ class Site:
 
 @contextlib.asynccontextmanager
 async def served(
-    *upstreams: dict[str, Any], sessions: LocalSessions | RemoteSessions | None = None
+    *upstreams: dict[str, Any],
+    sessions: LocalSessions | RemoteSessions | None = None,
+    people: People | None = None,
 ) -> AsyncIterator[Site]:
     """A gateway with these upstreams, and with sessions where there are any."""
     keys, meter = FakeKeys(), FakeMeter()
     settings = GatewaySettings.of({"upstreams": list(upstreams)}, "test")
     gateway = Gateway(
-        settings, keys, meter, now_ms=lambda: int(time.time() * 1_000), monotonic=time.monotonic, sessions=sessions
-    )
+        settings, keys, meter, now_ms=lambda: int(time.time() * 1_000), monotonic=time.monotonic, sessions=sessions,
+        people=people,
+    )  # fmt: skip
     config = uvicorn.Config(gateway, port=0, lifespan="off", log_level="error", ws="none")
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined,method-assign]

@@ -102,7 +102,7 @@ async def test_an_upstream_that_is_full_is_passed_over(fake: FakeUpstream) -> No
             assert answer.headers["x-holdfast-upstream"] == "b"
             slow.go_on.release()
             await holding
-            assert all(state.streams == 0 for state in site.gateway.upstreams.states)
+            assert all(state.capacity.in_use == 0 for state in site.gateway.upstreams.states)
 
 
 async def test_models_that_nobody_has_say_where_they_are(fake: FakeUpstream) -> None:

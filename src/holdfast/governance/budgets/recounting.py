@@ -104,15 +104,23 @@ def differences(
     return found
 
 
+def spent_by_bucket(
+    connection: Connection, budget: Budget, organisation: OrganisationTeams, since_ms: int, until_ms: int | None = None
+) -> dict[tuple[str, int], int]:
+    """Nano-USD by subject and bucket, as the ledger's rows of a time say: from, and before; None for no end."""
+    sums = _sums(connection, budget, organisation, since_ms, until_ms=until_ms)
+    return {(line.subject, line.bucket_ms): line.spent_nano for line in sums.values()}
+
+
 def _sums(
     connection: Connection, budget: Budget, organisation: OrganisationTeams, since_ms: int,
-    oldest: dict[tuple[str, int], int] | None = None,
+    oldest: dict[tuple[str, int], int] | None = None, until_ms: int | None = None,
 ) -> dict[tuple[str, str, int], SpentLine]:  # fmt: skip
     alone = BudgetSet([budget])
     single = bool({"session", "run"} & {budget.each, *budget.scope})
     width = _width_ms(budget, organisation, since_ms)
     lines: dict[tuple[str, str, int], SpentLine] = {}
-    for row, count in queries.placed_sums(connection, budget.tenant, since_ms, None, width_ms=width, single=single):
+    for row, count in queries.placed_sums(connection, budget.tenant, since_ms, until_ms, width_ms=width, single=single):
         for _, subject in alone.accounts(row.tenant, whereabouts_of(row, organisation)):
             bucket = windows.bucket_of(budget, row.at_ms, organisation.zone(budget.tenant, row.at_ms))
             key = budget.id, subject, bucket

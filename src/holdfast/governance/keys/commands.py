@@ -68,12 +68,13 @@ def create(
     cost_centre: CostCentre = "", usage: Usage = "", tag: Tag = [], actor: Actor = "",  # noqa: B006
     model: Model = ["*"], agent: Agent = [], session: Session = "", sessions: Sessions = "",  # noqa: B006
     ttl: Ttl = "365d", declare: Declare = False,
+    test: Annotated[bool, typer.Option("--test", help="Its work counts for no gate, and may be done before a launch.")] = False,
 ) -> None:  # fmt: skip
     """Make a key. Its secret is shown once, now."""
     asker = _asker(ctx)
     tags = dict(_pair(one) for one in tag)
     request = KeyRequest(workflow, team, task, name, user, cost_centre, usage, tags, actor, tuple(model), tuple(agent),
-                         session, sessions, _seconds(ttl))  # fmt: skip
+                         session, sessions, _seconds(ttl), test)  # fmt: skip
     _show_secret(asker, asker.ask(actions.CREATE, {}, actions.CreateRequest(request, declare)))
 
 

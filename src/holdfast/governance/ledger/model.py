@@ -44,7 +44,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         parts: the list cost by class, nano-USD. ``unpriced``: classes that have counts and no price.
         currency, rate: of the bill where it is not USD, and the dated rate by which it was converted, as decimal text.
         outcome: how the attempt ended (``gateway/port.py``); ``reason``: why.
-        took_ms, first_ms: how long it took, and until the first content.
+        took_ms: how long it took; ``first_ms``: from when its call came to the first content, waiting included.
         batch: id of the import it came with.
         tags: further dimensions.
     """

@@ -23,6 +23,8 @@ from holdfast.providers.billing.model import INPUT, BilledAttempt
 
 LOST: Final = "gateway.lost"
 """Reason of an attempt whose process went away before it was settled."""
+UNNAMED: Final = ("model_named", "no")
+"""Tag of a row whose provider did not say which model served: what stands there is the one that was asked for."""
 _WINDOW: Final = re.compile(r"(\d{1,9})([kM]?)-", re.ASCII)
 _UNITS: Final = {"": 1, "k": 1_000, "M": 1_000_000}
 _NOT_SERVED: Final[frozenset[Outcome]] = frozenset({"failed", "refused"})
@@ -130,11 +132,17 @@ def rows_of(opening: Opening, served: Served, prices: PriceList, organisation: O
             upstream=opening.upstream, provider=opening.provider, asked=call.model, model=billed.model or opening.model,
             wire=call.wire, tier=billed.tier, region=billed.region, speed=billed.speed, counts=billed.counts,
             raw=billed.raw, outcome=served.outcome, reason=served.reason, took_ms=max(0, at_ms - opening.at_ms),
-            first_ms=served.first_ms,
+            first_ms=served.first_ms, tags={} if _is_named(billed, served) else dict([UNNAMED]),
         )  # fmt: skip
         row = placed(row, dict(call.caller.labels), organisation, opening.at_ms)
         rows.append(priced(row, billed, prices))
     return rows
+
+
+def _is_named(billed: BilledAttempt, served: Served) -> bool:
+    """Whether the provider said which model served, of an attempt that one did."""
+    stated = bool(served.billed) or (served.estimated is not None and served.reason != LOST)
+    return served.outcome in _NOT_SERVED or (stated and bool(billed.model))
 
 
 def as_billed(row: Row) -> BilledAttempt:

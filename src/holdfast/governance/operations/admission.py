@@ -71,10 +71,10 @@ class RuleAdmission:
         if not len(stops):
             return None
         tenant, claims, found = caller.tenant, dict(caller.labels), None
-        target = model.removeprefix(AGENT) if model.startswith(AGENT) else ""
-        if not target:
+        own = model.removeprefix(AGENT) if model.startswith(AGENT) else ""
+        if not own:
             found = stops.of(tenant, "model", model)
-        for agent in (target, _own(caller)):
+        for agent in (own, _own(caller)):
             found = found or stops.of_run(tenant, lambda of=agent: self._rules.workflows_of(tenant, claims, of), agent)  # type: ignore[misc]
         return found
 

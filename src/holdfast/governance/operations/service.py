@@ -70,7 +70,7 @@ class Operations:
         self._runs = runs
         self._refreshing = asyncio.Lock()
         self._flushing = asyncio.Lock()
-        self._in_force: dict[str, StopOrder] = {}
+        self._by_stop: dict[str, StopOrder] = {}
         self._ending: dict[str, tuple[StopEnding, asyncio.Task[None]]] = {}
         self._ended: defaultdict[str, int] = defaultdict(int)  # calls, by stop, that are not on record yet
         self._started = False
@@ -81,7 +81,7 @@ class Operations:
         """Read which stops hold: from here on they are refused, and what is new of them is ended. Raises of the store."""
         async with self._refreshing:  # who began to read earlier must not have the last word
             found = await self._store.read(store.holding)
-            before, self._in_force = self._in_force, {stop.id: stop for stop in found}
+            before, self._by_stop = self._by_stop, {stop.id: stop for stop in found}
             self.rules.stops = StopBook(found)
             for stop in found:
                 if stop.id not in before and self._calls is not None:
@@ -226,7 +226,7 @@ class Operations:
     def _carry_out(self) -> None:
         if self._runs is None or not self._started:
             return
-        for stop in self._in_force.values():
+        for stop in self._by_stop.values():
             if stop.state == "stopping" and stop.id not in self._ending:
                 ending = StopEnding(stop, self._runs, self._store, self._now_ms)
                 task = asyncio.get_running_loop().create_task(self._end(ending), name=f"holdfast stop {stop.id}")
@@ -235,7 +235,7 @@ class Operations:
     async def _end(self, ending: StopEnding) -> None:
         ident = ending.stop.id
         try:
-            if await ending.run(lambda: ident in self._in_force):
+            if await ending.run(lambda: ident in self._by_stop):
                 await self.refresh()
         except Unavailable as error:
             log.warning("stop %s is done, which is seen later here: %s", ident, error.code)

@@ -86,7 +86,8 @@ class Whose(msgspec.Struct, frozen=True):
         usage: ``seated``, ``headless`` or empty.
         person: a pseudonym; empty for nobody.
         tags: of the teams, of the workflow and of labels with other names, the nearest winning; ``label_workflow``,
-            ``label_team`` and ``label_cost_centre`` hold what a label said where the tree says otherwise.
+            ``label_team`` and ``label_cost_centre`` hold what a label said where the tree says otherwise; ``interactive`` is
+            ``yes`` where the label ``sign_in`` is recent, ``test`` of work under a label that says so.
     """
 
     organisation: str = ""
@@ -173,6 +174,12 @@ class Tree:
         tags = {name: value for unit in reversed(chain) for name, value in unit.tags.items()}
         tags |= workflow.tags if workflow is not None else {}
         tags |= {name: value for name, value in claims.items() if name not in labels.NAMES}
+        tags.pop(labels.INTERACTIVE, None)  # only a sign-in says so
+        if labels.is_interactive(claims, at_ms):
+            tags[labels.INTERACTIVE] = "yes"
+        tags.pop(labels.TEST, None)  # no unit makes real work a test
+        if claims.get(labels.TEST) == "yes":
+            tags[labels.TEST] = "yes"
         name = labels.UNASSIGNED if workflow is None else workflow.name
         for label, value in ((labels.WORKFLOW, name), (labels.TEAM, team), (labels.COST_CENTRE, centre)):
             if claims.get(label, value) != value:

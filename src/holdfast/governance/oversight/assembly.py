@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from holdfast.extensions import ExtensionMount
 from holdfast.gateway.secrets import SecretReference
 from holdfast.governance.oversight.login_app import PATH, LoginRoutes
-from holdfast.governance.oversight.model import Minter
+from holdfast.governance.oversight.model import Minter, SignIns
 from holdfast.governance.oversight.provider import IdentityProvider
 from holdfast.governance.oversight.sealing import Seal
 from holdfast.governance.oversight.service import Logins
@@ -26,6 +26,7 @@ def login_app(
     now_ms: Callable[[], int],
     monotonic: Callable[[], float],
     transport: httpx.AsyncBaseTransport | None = None,
+    sign_ins: SignIns | None = None,
 ) -> Starlette:
     """The application of the login, for ``mounts``.
 
@@ -36,6 +37,7 @@ def login_app(
         now_ms: the clock, Unix ms.
         monotonic: seconds that never run backwards.
         transport: how the provider is asked; for tests.
+        sign_ins: is told of each login.
     """
     provider = IdentityProvider(
         config,
@@ -44,7 +46,7 @@ def login_app(
         now_ms,
         transport,
     )
-    return LoginRoutes(Logins(store, config, provider, minter, Seal(secret), now_ms), config).app()
+    return LoginRoutes(Logins(store, config, provider, minter, Seal(secret), now_ms, sign_ins), config).app()
 
 
 def mounts(app: Starlette) -> Sequence[ExtensionMount]:

@@ -8,6 +8,7 @@ from holdfast.edge import auth
 from holdfast.edge.config import Settings
 from holdfast.edge.revocation import Revocations
 from holdfast.errors import HoldfastError, Refused
+from holdfast.governance.labels import SIGN_IN
 from holdfast.governance.oversight.model import Login
 from holdfast.session.access import Principal
 
@@ -43,6 +44,7 @@ class TokenMinter:
             ttl_s=ttl_s,
             not_after_s=login.expires_ms / 1_000,
             lineage=[(login.token_id, login.actor)],
+            labels={SIGN_IN: str((login.signed_in_ms or login.began_ms) // 1_000)},
             issuer=self._settings.issuer,
             audience=self._settings.audience,
         )

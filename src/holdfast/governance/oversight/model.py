@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
+from holdfast.governance.directory.model import Person
 from holdfast.governance.oversight.roles import Role
 
 
@@ -29,10 +30,18 @@ class PendingLogin(msgspec.Struct, frozen=True):
 
 
 class Identity(NamedTuple):
-    """Who the provider says that somebody is. ``actor``: ``user:…``."""
+    """Who the provider says that somebody is.
+
+    Attributes:
+        actor: ``user:…``.
+        person: what it says of them beside that.
+        signed_in_s: Unix seconds at which they showed the provider who they are; None where it does not say.
+    """
 
     actor: str
     groups: tuple[str, ...]
+    person: Person
+    signed_in_s: int | None = None
 
 
 class Login(msgspec.Struct, frozen=True):
@@ -42,6 +51,8 @@ class Login(msgspec.Struct, frozen=True):
         hash: of what is in the cookie.
         token_id: ancestor of the tokens that it gives: they end with it.
         began_ms, expires_ms: Unix ms.
+        signed_in_ms: when they showed the provider who they are, which may have been before; None for a login that an earlier
+            version began.
     """
 
     hash: str
@@ -51,6 +62,14 @@ class Login(msgspec.Struct, frozen=True):
     roles: tuple[Role, ...]
     began_ms: int
     expires_ms: int
+    signed_in_ms: int | None = None
+
+
+class SignIns(Protocol):
+    """Is told who signs in: ``directory/service.py``."""
+
+    async def login(self, tenant: str, login: Person, at_ms: int) -> None:
+        """Somebody logged in; ``at_ms``: when they showed who they are, Unix ms."""
 
 
 class Minter(Protocol):

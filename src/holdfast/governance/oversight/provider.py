@@ -20,6 +20,7 @@ from authlib.oidc.discovery import OpenIDProviderMetadata, get_well_known_url  #
 
 from holdfast.errors import HoldfastError, Refused, Unavailable
 from holdfast.governance import limits
+from holdfast.governance.directory.model import Person
 from holdfast.governance.oversight.model import Identity, PendingLogin
 from holdfast.governance.oversight.settings import LoginConfig
 from holdfast.protocol.codec import parse
@@ -29,6 +30,7 @@ ALGORITHMS: Final = ("RS256", "ES256", "EdDSA", "PS256")
 """Signatures that are believed: with keys that only the provider has. One with a shared secret is not."""
 _FORM: Final = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
 _SHOWN: Final = 300
+_FAR_S: Final = 1 << 40
 
 
 class IdentityProvider:
@@ -187,7 +189,20 @@ class IdentityProvider:
         groups = [groups] if isinstance(groups, str) else groups
         if not isinstance(groups, list) or not all(isinstance(group, str) for group in groups):
             raise Refused("login.refused", f"the claim {self._config.groups_claim!r} is no list of groups")
-        return Identity(f"user:{name}", tuple(groups[: limits.LOGIN_GROUPS]))
+        signed_in_s = _moment(claims.get("auth_time"))
+        groups = groups[: limits.LOGIN_GROUPS]
+        return Identity(f"user:{name}", tuple(groups), self._person_of(name, claims), signed_in_s)
+
+    def _person_of(self, name: str, claims: Mapping[str, Any]) -> Person:
+        """What else is said of somebody. An address that nobody has verified could be anybody's."""
+
+        def text(claim: str) -> str:
+            value = claims.get(claim)
+            fits = isinstance(value, str) and len(value) <= limits.DIRECTORY_NAME_CHARS and value.isprintable()
+            return str(value) if fits else ""
+
+        verified = claims.get("email_verified") is True
+        return Person(name, text("email") if verified else "", text("name"), text(self._config.unit_claim))
 
     async def _ask(
         self, method: str, url: str, headers: Mapping[str, str] | None = None, body: str = ""
@@ -244,6 +259,11 @@ def _fits(key: jwt.PyJWK, algorithm: str) -> bool:
     families = {"RS256": "RSA", "PS256": "RSA", "ES256": "EC", "EdDSA": "OKP"}
     large = getattr(key.key, "key_size", 0) >= 2_048 if key.key_type == "RSA" else True
     return key.key_type == families[algorithm] and key.public_key_use in (None, "sig") and large
+
+
+def _moment(value: Any) -> int | None:
+    """Unix seconds that a clock can reach; None for what is none."""
+    return int(value) if type(value) in (int, float) and 0 < value <= _FAR_S else None
 
 
 def _plain(name: str) -> bool:

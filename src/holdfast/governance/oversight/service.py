@@ -11,10 +11,10 @@ from typing import Any, Final, NamedTuple
 
 from authlib.common.security import generate_token  # type: ignore[import-untyped]
 
-from holdfast.errors import Refused
+from holdfast.errors import HoldfastError, Refused
 from holdfast.governance import limits
 from holdfast.governance.oversight import store as statements
-from holdfast.governance.oversight.model import Login, Minter, PendingLogin
+from holdfast.governance.oversight.model import Identity, Login, Minter, PendingLogin, SignIns
 from holdfast.governance.oversight.provider import IdentityProvider
 from holdfast.governance.oversight.roles import ROLES, verbs_of
 from holdfast.governance.oversight.sealing import Seal
@@ -41,6 +41,7 @@ class Logins:
         minter: makes their access tokens.
         seal: for what browsers carry meanwhile.
         now_ms: the clock, Unix ms.
+        sign_ins: is told of each login; None for nobody.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Logins:
         minter: Minter,
         seal: Seal,
         now_ms: Callable[[], int],
+        sign_ins: SignIns | None = None,
     ) -> None:
         self._store = store
         self._config = config
@@ -58,6 +60,7 @@ class Logins:
         self._minter = minter
         self._seal = seal
         self._now_ms = now_ms
+        self._sign_ins = sign_ins
         self._ended: OrderedDict[str, int] = OrderedDict()
 
     async def begin(self, then: str, *, again: bool = False) -> StartedLogin:
@@ -104,6 +107,7 @@ class Logins:
             fix = f"Ask {self._config.contact} to put you into one of them."
             raise Refused("login.refused", detail, fix=fix)
         secret = secrets.token_urlsafe(32)
+        signed_in_ms = min(now_ms, now_ms if identity.signed_in_s is None else identity.signed_in_s * 1_000)
         login = Login(
             _hash(secret),
             secrets.token_hex(12),
@@ -112,10 +116,20 @@ class Logins:
             tuple(sorted(roles)),
             now_ms,
             now_ms + int(limits.LOGIN_SESSION_S * 1_000),
+            signed_in_ms,
         )
         await self._store.write(lambda connection: statements.add(connection, login))
+        await self._note(login, identity, signed_in_ms)
         log.info("%s logged in as %s", login.actor, ", ".join(login.roles))
         return secret, pending.then
+
+    async def _note(self, login: Login, identity: Identity, at_ms: int) -> None:
+        if self._sign_ins is None:
+            return
+        try:
+            await self._sign_ins.login(login.tenant, identity.person, at_ms)
+        except HoldfastError as error:  # who is logged in is not sent away for that
+            log.warning("the login of %s could not be noted in the directory: %s", login.actor, error)
 
     def _use(self, state: str, now_ms: int) -> None:
         """A login ends once, whatever comes of it. Another process knows nothing of it; there the provider refuses the

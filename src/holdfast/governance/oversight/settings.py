@@ -40,6 +40,10 @@ class LoginSettings(ExtensionSettings):
         default="sub",
         description="The claim that names somebody here: `user:` and its value. `email` has to be verified.",
     )
+    oidc_unit_claim: str = Field(
+        default="department",
+        description="The claim with somebody's unit, compared with the names of teams; it counts where no directory keeps people.",
+    )
     oidc_scopes: str = Field(default="openid profile email", description="Scopes to ask for; `openid` is one of them.")
     oidc_contact: str = Field(
         default="whoever runs this server",
@@ -65,6 +69,7 @@ class LoginConfig(NamedTuple):
     roles: dict[str, tuple[Role, ...]]
     groups_claim: str
     actor_claim: str
+    unit_claim: str
     scopes: str
     contact: str
     tenant: str
@@ -107,6 +112,7 @@ def login_config(settings: LoginSettings) -> LoginConfig | None:
         _roles(settings.oidc_roles),
         settings.oidc_groups_claim,
         settings.oidc_actor_claim,
+        settings.oidc_unit_claim,
         settings.oidc_scopes,
         settings.oidc_contact,
         settings.oidc_tenant,

@@ -92,7 +92,7 @@ class Workflows:
             agents: dict[tuple[str, str], list[str]] = {}
             for tenant, some in contents.current.items():
                 for one in some.values():
-                    if one.enforced and one.manifest is not None:
+                    if one.state != "retired" and one.manifest is not None:
                         for agent in one.manifest.agents:
                             agents.setdefault((tenant, agent), []).append(one.workflow)
             self._contents, self._agents = contents, agents
@@ -111,8 +111,8 @@ class Workflows:
         return sorted(self._contents.current)
 
     def workflow_of(self, tenant: str, claims: Mapping[str, str], agent: str) -> str:
-        """Whose a run is: what the label says, where that is declared; else the only enforced manifest that names the agent;
-        else ``unassigned``. A label that names nothing declared leads nobody past an enforced manifest."""
+        """Whose a run is: what the label says, where that is declared; else the only manifest that names the agent; else
+        ``unassigned``. A label that names nothing declared leads nobody past a manifest."""
         name = claims.get(labels.WORKFLOW, "")
         if name and self.is_declared(tenant, name):
             return name

@@ -16,16 +16,18 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from holdfast.errors import HoldfastError
 from holdfast.governance import limits
 from holdfast.governance.budgets.alerts import rules
-from holdfast.governance.budgets.alerts.mail import MailServer, MailWay
 from holdfast.governance.budgets.alerts.model import Alert
 from holdfast.governance.budgets.alerts.settings import AlertSettings, from_environment, ways_of
 from holdfast.governance.budgets.alerts.store import list_alerts
-from holdfast.governance.budgets.alerts.telling import Teller, Way
+from holdfast.governance.budgets.alerts.telling import Teller
 from holdfast.governance.budgets.alerts.watch import AlertWatch
-from holdfast.governance.budgets.alerts.webhook import WebhookWay
 from holdfast.governance.budgets.definitions import BudgetTerms
 from holdfast.governance.budgets.model import Budget, BudgetAccount, RaiseRequest
 from holdfast.governance.budgets.request_store import add_request
+from holdfast.governance.messages.mail import MailServer, MailWay
+from holdfast.governance.messages.model import Message
+from holdfast.governance.messages.outbox import Way
+from holdfast.governance.messages.webhook import WebhookWay
 from tests.unit.governance.budgets.conftest import Desk
 from tests.unit.governance.budgets.receivers import MailBox, Receiver, certificate
 
@@ -215,8 +217,8 @@ async def test_a_try_that_is_under_way_is_nobody_elses(desk: Desk) -> None:
     class Asking:
         name = "webhook"
 
-        async def tell(self, alert: Alert) -> str | None:
-            tries.append(alert.id)
+        async def tell(self, message: Message) -> str | None:
+            tries.append(message.id)
             if len(tries) == 1:  # while it is under way another process looks
                 await other.look()
             return None

@@ -356,6 +356,7 @@ async def test_what_many_send_is_nobodys(keys: GatewayKeys, secret: str) -> None
         ({"actor": "system:root"}, "actor"),
         ({"user": "two words"}, "actor"),
         ({"tags": {"team": "x"}}, "--team"),
+        ({"tags": {"sign_in": "1700000000"}}, "a key is no sign-in"),
         ({"tags": {"Team": "x"}}, "a name is"),
         ({"tags": {"x": "\n"}}, "x: 1 to"),
         ({"tags": {f"t{n}": "x" for n in range(12)}}, "at most 16"),

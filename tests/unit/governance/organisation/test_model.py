@@ -35,6 +35,16 @@ def test_a_workflow_says_team_cost_centre_and_tags() -> None:
     assert whose.tags == {"region": "emea", "unit": "inside", "tier": "gold"}
 
 
+@pytest.mark.parametrize(
+    ("said", "interactive"),
+    [("100000", True), ("13600", True), ("13599", False), ("100005", True), ("100006", False), ("", False), ("-1", False),
+     ("1e5", False), ("٣", False), ("9" * 5_000, False)],
+)  # fmt: skip
+def test_work_is_interactive_for_a_day_after_a_sign_in(said: str, interactive: bool) -> None:
+    claims = {"sign_in": said, "interactive": "yes", "usage": "seated"}
+    assert tree().whose(claims, 100_000_000).tags == ({"interactive": "yes"} if interactive else {})
+
+
 def test_a_move_rewrites_nothing_that_was_before() -> None:
     before = tree()
     moved = Unit("workflow", "answer-mail", parent="marketing")

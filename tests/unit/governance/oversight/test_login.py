@@ -2,105 +2,31 @@
 
 from __future__ import annotations
 
-import contextlib
 import html
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import jwt
 import pytest
 
-from holdfast.edge import auth
 from holdfast.edge.config import Settings
 from holdfast.edge.revocation import Revocations
 from holdfast.engines.memory import MemoryEngine
 from holdfast.errors import HoldfastError, Refused
 from holdfast.governance import limits
-from holdfast.governance.oversight.assembly import login_app
 from holdfast.governance.oversight.login_app import HEADER, PATH
 from holdfast.governance.oversight.minting import TokenMinter
 from holdfast.governance.oversight.roles import ROLES
-from holdfast.governance.oversight.settings import LoginSettings, login_config
 from holdfast.governance.store.store import Store
 from holdfast.governance.store.tables.oversight import console_logins
-from holdfast.hub.clock import Clock
 from holdfast.hub.hub import Hub
 from holdfast.testing import FakeClock
+from tests.unit.governance.oversight.console import ASK, PUBLIC, Console, Open
 from tests.unit.governance.oversight.identity_provider import ISSUER, KEY, OTHER_KEY, SpoiltProvider, jwk
 
 pytestmark = pytest.mark.anyio
-
-SECRET = "s" * 48
-PUBLIC = "https://holdfast.example"
-SETTINGS = {
-    "oidc_issuer": ISSUER,
-    "oidc_client_id": "holdfast",
-    "oidc_public_url": PUBLIC,
-    "oidc_roles": "finance=finops;board=auditor;board=owner",
-}
-ASK = {HEADER: "1", "origin": PUBLIC, "sec-fetch-site": "same-origin"}
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    """Time stands still at the machine's: tokens are minted by that one."""
-    return FakeClock(Clock().wall_ms())
-
-
-@pytest.fixture
-def provider(clock: FakeClock) -> SpoiltProvider:
-    return SpoiltProvider(lambda: clock.wall_ms() // 1_000)
-
-
-class Console:
-    """A browser before the login of a server, and how that server checks tokens."""
-
-    def __init__(self, http: httpx.AsyncClient, provider: SpoiltProvider, verifier: auth.Verifier) -> None:
-        self.http = http
-        self.provider = provider
-        self.verifier = verifier
-
-    async def begin(self, then: str = "/console/") -> str:
-        response = await self.http.get(PATH, params={"then": then})
-        assert response.status_code == 303, response.text
-        return response.headers["location"]
-
-    async def login(self, then: str = "/console/", **more: str) -> httpx.Response:
-        state, code = self.provider.consent(await self.begin(then))
-        return await self.http.get(f"{PATH}/callback", params={"state": state, "code": code, **more})
-
-    async def token(self, **headers: str) -> httpx.Response:
-        return await self.http.post(f"{PATH}/token", headers=ASK | headers)
-
-
-Open = Callable[..., contextlib.AbstractAsyncContextManager[Console]]
-
-
-@pytest.fixture
-async def opened(store: Store, clock: FakeClock, provider: SpoiltProvider) -> Open:
-    @contextlib.asynccontextmanager
-    async def open_console(**settings: str) -> AsyncIterator[Console]:
-        hub = Hub(MemoryEngine())
-        await hub.open()
-        config = login_config(LoginSettings(**SETTINGS | settings))
-        assert config is not None
-        server, revocations = Settings(), Revocations(hub)
-        minter = TokenMinter(SECRET, server, revocations)
-        app = login_app(config, store, minter, SECRET, clock.wall_ms, clock.monotonic, provider.transport())
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url=config.public_url) as http:
-            yield Console(http, provider, auth.Verifier(server, SECRET, revocations))
-        await hub.close()
-
-    return open_console
-
-
-@pytest.fixture
-async def console(opened: Open) -> AsyncIterator[Console]:
-    async with opened() as made:
-        yield made
 
 
 def reason(response: httpx.Response) -> str:

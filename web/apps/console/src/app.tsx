@@ -12,13 +12,14 @@ import { RunTable } from "./runs.js";
 import { SessionPage } from "./session.js";
 import { SessionTable } from "./sessions.js";
 
-const PAGES = [["sessions", "Sessions"], ["runs", "Runs"], ["connections", "Connections"], ["traffic", "Traffic"], ["spend", "Spend"]] as const;
+const PAGES = [["sessions", "Sessions"], ["runs", "Runs"], ["connections", "Connections"], ["traffic", "Traffic"], ["spend", "Spend"], ["plan", "Plan"]] as const;
 /** What somebody needs for a page to be any use to them; the server decides. The pages on money say it themselves. */
 const offered = (operator: Console, name: string, governed: boolean): boolean =>
-  name === "sessions" ? operator.may("read", "some") : name === "spend" ? governed : operator.may("admin");
+  name === "sessions" ? operator.may("read", "some") : name === "spend" || name === "plan" ? governed : operator.may("admin");
 /** Of governance: they are below Spend, and loaded when somebody opens one. */
 const MONEY_PAGES: ReadonlySet<string> = new Set(["spend", "budgets", "models", "routing", "outcomes", "bill", "waste", "callers", "keys", "prices", "rows", "row", "cost"]);
 const MoneyPages = lazily(() => import("./governance/index.js"));
+const PlanPages = lazily(() => import("./plan/index.js"));
 const Traffic = lazily(() => import("./traffic.js"));
 
 /** `login`: the server has one; without a token it is offered. `error`: why it could not be said who this is. */
@@ -64,6 +65,7 @@ function ConsoleFrame() {
           : route.page === "runs" ? <RunTable />
           : route.page === "connections" ? <ConnectionTable />
           : route.page === "traffic" ? <Traffic />
+          : route.page === "plan" ? <PlanPages route={route} />
           : page === "spend" ? <MoneyPages route={home ? { ...route, page } : route} />
           : <SessionTable query={route.query} />}
       </main>
@@ -106,7 +108,7 @@ function useKeys(): void {
   useEffect(() => listenToKeys(() => ({
     "/": () => document.getElementById("find")?.focus(),
     j: () => move(1), k: () => move(-1),
-    1: () => navigate("sessions"), 2: () => navigate("runs"), 3: () => navigate("connections"), 4: () => navigate("traffic"), 5: () => navigate("spend"),
+    1: () => navigate("sessions"), 2: () => navigate("runs"), 3: () => navigate("connections"), 4: () => navigate("traffic"), 5: () => navigate("spend"), 6: () => navigate("plan"),
     Escape: () => (document.activeElement as HTMLElement | null)?.blur(),
   })), []);
 }

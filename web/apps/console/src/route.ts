@@ -1,18 +1,20 @@
-// Owns addresses: every page of the console has one that can be shared, `#/NAME/ID?at=SEQ`.
+// Owns addresses: every page of the console has one that can be shared, `#/PAGE/ID/NAME?at=SEQ`.
 
 import { useEffect, useState } from "preact/hooks";
 
 export interface Route {
   page: string;
   id: string;
+  /** The part after the id; most pages have none. */
+  name: string;
   query: URLSearchParams;
 }
 
 /** The route of the address. */
 export function currentRoute(): Route {
   const [path = "", query = ""] = location.hash.replace(/^#\/?/, "").split("?");
-  const [page = "", id = ""] = path.split("/").map(decodeURIComponent);
-  return { page: page || "sessions", id, query: new URLSearchParams(query) };
+  const [page = "", id = "", name = ""] = path.split("/").map(decodeURIComponent);
+  return { page: page || "sessions", id, name, query: new URLSearchParams(query) };
 }
 
 export const addressOf = (page: string, id = "", query: Record<string, string> = {}): string => {

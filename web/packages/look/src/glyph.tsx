@@ -35,6 +35,9 @@ const PATHS = {
   source: "M3.5 2.5h6l3 3v8h-9z M9.5 2.5v3h3",
   search: "M7 2.5a4.5 4.5 0 1 0 .01 0 M10.3 10.3l3.2 3.2",
   eye: "M1.5 8s2.5-4.5 6.5-4.5S14.5 8 14.5 8s-2.5 4.5-6.5 4.5S1.5 8 1.5 8z M8 6.2a1.8 1.8 0 1 0 .01 0",
+  question: "M5.6 5.8a2.5 2.5 0 1 1 3.6 2.4c-.9.5-1.2 1-1.2 1.9 M8 12.9v.1",
+  minus: "M3.5 8h9",
+  over: "M2 12c1-8 11-8 12 0 M11.2 10.2L14 12l1.2-3 M7 12h2",
 } as const;
 const FILLED: ReadonlySet<string> = new Set(["running", "cancelled", "lost", "stop"]);
 

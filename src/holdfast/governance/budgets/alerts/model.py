@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
-State = Literal["waiting", "sent", "given up"]
-
-
-class Delivery(msgspec.Struct, frozen=True):
-    """What became of one way of telling.
-
-    Attributes:
-        tries: so far. ``due_ms``: when the next one is, Unix ms; while one is under way, when it counts as failed.
-        why: of the last one that failed; never anything secret.
-    """
-
-    state: State = "waiting"
-    tries: int = 0
-    due_ms: int = 0
-    why: str = ""
+from holdfast.governance.messages.model import Delivery
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,9 +12,9 @@ from holdfast.errors import HoldfastError
 from holdfast.extensions import ExtensionSettings
 from holdfast.gateway.secrets import SecretReference
 from holdfast.governance import limits
-from holdfast.governance.budgets.alerts.mail import MailServer, MailWay
-from holdfast.governance.budgets.alerts.telling import Way
-from holdfast.governance.budgets.alerts.webhook import WebhookWay
+from holdfast.governance.messages.mail import MailServer, MailWay
+from holdfast.governance.messages.outbox import Way
+from holdfast.governance.messages.webhook import WebhookWay
 
 _PREFIX: Final = "HOLDFAST_GOVERNANCE_"
 _WAYS: Final = ("env:", "file:", "command:")

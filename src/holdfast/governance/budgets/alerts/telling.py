@@ -1,33 +1,17 @@
-"""Tells what is on record by every way, again where a receiver is down. A try is taken before it is made, so that of
-several processes one makes it; one whose process ended counts as failed after a while and is made again."""
+"""Tells people of alerts of budgets by every way that is set up."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
 
 from msgspec.structs import replace
 
-from holdfast.governance import limits
 from holdfast.governance.budgets.alerts import store
-from holdfast.governance.budgets.alerts.model import Alert, Delivery
+from holdfast.governance.budgets.alerts.model import Alert
 from holdfast.governance.budgets.port import BudgetStore
-from holdfast.visible import logger
-
-log = logger("holdfast.budgets")
-_LOOKED_AT_MS: Final = 2 * 86_400_000
-"""How old an alert is that is still delivery: all tries together take a part of that."""
-
-
-class Way(Protocol):
-    """A way to tell people."""
-
-    @property
-    def name(self) -> str:
-        """By which it stands in ``Alert.sent``."""
-
-    async def tell(self, alert: Alert) -> str | None:
-        """Try once; why it did not work, or None when it did. Never raises, and says nothing secret."""
+from holdfast.governance.messages.model import Message
+from holdfast.governance.messages.outbox import Outbox, Row, Way
+from holdfast.governance.store.tables.budgets import budget_alerts
 
 
 class Teller:
@@ -36,50 +20,43 @@ class Teller:
     Args:
         database: where alerts stand.
         now_ms: the clock, Unix ms.
-        ways: by which people are delivery.
+        ways: by which people are told.
     """
 
     def __init__(self, database: BudgetStore, now_ms: Callable[[], int], ways: Sequence[Way]) -> None:
-        self._store = database
-        self._now_ms = now_ms
-        self._ways = {way.name: way for way in ways}
+        self._outbox = Outbox(database, budget_alerts, _message_of, now_ms, ways)
 
     def with_ways(self, alert: Alert) -> Alert:
-        """The alert with the ways by which it is to be delivery."""
-        return replace(alert, sent={name: Delivery(due_ms=alert.at_ms) for name in self._ways})
+        """The alert with the ways by which it is to be told."""
+        return replace(alert, sent=self._outbox.deliveries(alert.at_ms))
 
     async def tell(self) -> int:
         """Make the tries that are due; how many were taken. Raises ``store.unavailable``."""
-        now_ms, taken = self._now_ms(), 0
-        found = await self._store.read(
-            lambda connection: store.due(connection, now_ms - _LOOKED_AT_MS, now_ms, limits.ALERT_AT_ONCE)
-        )
-        for alert, name in found:
-            way = self._ways.get(name)
-            if way is not None:
-                taken += await self._try(alert, way)
-        return taken
-
-    async def _try(self, alert: Alert, way: Way) -> bool:
-        now_ms = self._now_ms()
-        lost_ms = now_ms + int(limits.ALERT_TIMEOUT_S * 2_000)
-        delivery = await self._store.write(
-            lambda connection: store.claim(connection, alert.id, way.name, now_ms, lost_ms)
-        )
-        if delivery is None:
-            return False
-        why = await way.tell(alert)
-        done = _after(delivery, why, self._now_ms())
-        if done.state == "given up":
-            log.warning("alert %s could not be told by %s after %d tries: %s", alert.id, way.name, done.tries, why)
-        await self._store.write(lambda connection: store.tell(connection, alert.id, way.name, done))
-        return why is None
+        return await self._outbox.tell()
 
 
-def _after(delivery: Delivery, why: str | None, now_ms: int) -> Delivery:
-    if why is None:
-        return replace(delivery, state="sent", due_ms=0, why="")
-    if delivery.tries >= limits.ALERT_TRIES:
-        return replace(delivery, state="given up", due_ms=0, why=why)
-    wait_s = min(limits.ALERT_BACKOFF_MAX_S, limits.ALERT_BACKOFF_S * 4 ** (delivery.tries - 1))
-    return replace(delivery, due_ms=now_ms + int(wait_s * 1_000), why=why)
+def _message_of(row: Row) -> Message:
+    return message(store.alert_of(row))
+
+
+def message(alert: Alert) -> Message:
+    """What an alert says: whose budget, what of it, and the figures; amounts are nano-USD."""
+    lines = [f"Payer: {alert.facts.get('payer', '')}"]
+    if decider := alert.facts.get("decider"):
+        lines.append(f"Who decides: {decider}")
+    lines += ["", f"See it: holdfast budget show {alert.budget}"]
+    if not alert.kind.startswith("request:"):
+        lines.append(f"Ask for more: holdfast budget request {alert.budget}")
+    data = {
+        "tenant": alert.tenant, "budget": alert.budget, "subject": alert.subject, "kind": alert.kind,
+        "window_ms": alert.bucket_ms, "text": alert.text, **alert.facts,
+    }  # fmt: skip
+    return Message(
+        id=alert.id,
+        tenant=alert.tenant,
+        type="budget.alert",
+        at_ms=alert.at_ms,
+        text=alert.text,
+        lines=tuple(lines),
+        data=data,
+    )

@@ -19,5 +19,6 @@ console_logins: Final = Table(
     Column("roles", Json, nullable=False),
     Column("began_ms", BigInteger, nullable=False),
     Column("expires_ms", BigInteger, nullable=False),
+    Column("signed_in_ms", BigInteger),
 )
 Index(None, console_logins.c.expires_ms)

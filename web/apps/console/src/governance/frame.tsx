@@ -100,13 +100,13 @@ function Filters({ page, query }: { page: string; query: URLSearchParams }) {
 }
 
 /** The command line that shows the same. */
-export function CopyCommand({ command }: { command: string }) {
+export function CopyCommand({ command, label = "copy as command" }: { command: string; label?: string }) {
   const operator = useConsole();
   const copy = () => navigator.clipboard.writeText(command).then(
     () => operator.showNotice(`Copied: ${command}`),
     () => operator.showNotice(command), // a page that is not secure may not write there: it can be read, at least
   );
-  return <Button icon="copy" label="copy as command" kind="quiet" class="command" title={command} data-command={command} onClick={() => void copy()} />;
+  return <Button icon="copy" label={label} kind="quiet" class="command" title={command} data-command={command} onClick={() => void copy()} />;
 }
 
 /** The command for what only a route answers. The token stays out of it. */

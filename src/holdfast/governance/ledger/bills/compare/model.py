@@ -206,6 +206,7 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
         catch_all_nano: what is unassigned, unknown or rounding.
         grain: what the report tells apart: ``day``, ``model``, ``key`` or fewer.
         verdict, reasons: as gate 4.a has it: unknown where evidence is missing, unless a violation is proven without it.
+        missing: of the reasons, what would have to be there before it can pass.
     """
 
     provider: str
@@ -224,6 +225,7 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
     settlements: tuple[Settlement, ...]
     verdict: Verdict
     reasons: tuple[str, ...]
+    missing: tuple[str, ...] = ()
 
     @property
     def explained_ppm(self) -> int | None:

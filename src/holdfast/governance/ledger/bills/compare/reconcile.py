@@ -253,12 +253,14 @@ def _conclude(
     ruling, reasons = verdict.judge(
         cells=cells, whole=whole, gap=gap, catch_all=catch_all, findings=findings, grid=grid, keys=keys, bill=bill
     )
+    missing = verdict.evidence_missing(findings=findings, grid=grid, keys=keys, bill=bill, whole=whole)
     return Reconciliation(
         provider=context.provider, since=context.since, until=context.until, zone=context.zone, grain=grid.grain,
         bill_nano=whole, ledger_nano=sum(cell.ledger_nano or 0 for cell in cells), gap_nano=gap,
         named_nano=gap - sum(abs(_unknown(cell.shares)) for cell in cells), catch_all_nano=catch_all,
         remainder={name: amount for name, amount in sorted(remainder.items()) if amount}, cells=tuple(cells),
         findings=tuple(findings), settlements=settled, verdict=ruling, reasons=tuple(reasons),
+        missing=tuple(missing),
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Alerts as signed webhooks (Standard Webhooks), as the server's own are: see docs/howto/receive-webhooks.md."""
+"""Messages as signed webhooks (Standard Webhooks), as the server's own are: see docs/howto/receive-webhooks.md."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from standardwebhooks.webhooks import Webhook
 
 from holdfast.errors import HoldfastError
 from holdfast.governance import limits
-from holdfast.governance.budgets.alerts.model import Alert
+from holdfast.governance.messages.model import Message
 
 SECRET_BYTES: Final = (24, 64)  # of a signing key, as Standard Webhooks asks for
 
@@ -42,21 +42,25 @@ class WebhookWay:
         self._now_ms = now_ms
         self._private = private
 
-    async def tell(self, alert: Alert) -> str | None:
+    async def tell(self, message: Message) -> str | None:
         """Try once; why it was not taken, or None when it was. The answer's body is not read."""
         try:
             async with asyncio.timeout(limits.ALERT_TIMEOUT_S):
-                return await self._send(alert, await self._signer())
+                return await self._send(message, await self._signer())
         except HoldfastError as error:
             return error.detail  # of ours: it names where the key should be, never the key
         except Exception as error:  # whatever a receiver does, it is tried again
             return type(error).__name__
 
-    async def _send(self, alert: Alert, signer: Webhook) -> str | None:
+    async def _send(self, message: Message, signer: Webhook) -> str | None:
         address = await self._address()
         if address is None:
             return "its address is private; HOLDFAST_GOVERNANCE_ALERT_PRIVATE allows that"
-        ident, body, now = webhook_id(alert), webhook_body(alert), datetime.fromtimestamp(self._now_ms() / 1_000, UTC)
+        ident, body, now = (
+            webhook_id(message),
+            webhook_body(message),
+            datetime.fromtimestamp(self._now_ms() / 1_000, UTC),
+        )
         headers = {
             "host": self._url.netloc.decode(),
             "webhook-id": ident,
@@ -95,16 +99,13 @@ class WebhookWay:
         return Webhook(secret)
 
 
-def webhook_id(alert: Alert) -> str:
-    """The ``webhook-id`` of an alert, the same at every try."""
-    return f"msg_{hashlib.sha256(f'{alert.tenant}|{alert.id}'.encode()).hexdigest()[:32]}"
+def webhook_id(message: Message) -> str:
+    """The ``webhook-id`` of a message, the same at every try."""
+    return f"msg_{hashlib.sha256(f'{message.tenant}|{message.id}'.encode()).hexdigest()[:32]}"
 
 
-def webhook_body(alert: Alert) -> str:
-    """The body: whose budget, what of it, and the figures; amounts are nano-USD."""
-    when = datetime.fromtimestamp(alert.at_ms / 1_000, UTC)
-    data = {
-        "tenant": alert.tenant, "budget": alert.budget, "subject": alert.subject, "kind": alert.kind,
-        "window_ms": alert.bucket_ms, "text": alert.text, **alert.facts,
-    }  # fmt: skip
-    return json.dumps({"type": "budget.alert", "timestamp": when.isoformat(), "data": data}, separators=(",", ":"))
+def webhook_body(message: Message) -> str:
+    """The body: of which type, when, and what."""
+    when = datetime.fromtimestamp(message.at_ms / 1_000, UTC)
+    body = {"type": message.type, "timestamp": when.isoformat(), "data": message.data}
+    return json.dumps(body, separators=(",", ":"))

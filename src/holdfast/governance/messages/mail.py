@@ -1,4 +1,4 @@
-"""Alerts as mails."""
+"""Messages as mails."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import aiosmtplib
 
 from holdfast.errors import HoldfastError
 from holdfast.governance import limits
-from holdfast.governance.budgets.alerts.model import Alert
+from holdfast.governance.messages.model import Message
 
 _HERE: Final = ("127.0.0.1", "::1", "localhost")
 
@@ -28,7 +28,7 @@ class MailServer(NamedTuple):
 
 
 class MailWay:
-    """One server and who gets the mails.
+    """One server, and who gets mails that name nobody.
 
     Args:
         password: fetches it; None where nobody logs in.
@@ -47,7 +47,7 @@ class MailWay:
         self._people = people
         self._context = context
 
-    async def tell(self, alert: Alert) -> str | None:
+    async def tell(self, message: Message) -> str | None:
         """Try once; why the server did not take it, or None when it did."""
         client = aiosmtplib.SMTP(
             hostname=self._server.host, port=self._server.port, use_tls=self._server.implicit, start_tls=None,
@@ -60,7 +60,9 @@ class MailWay:
                     if client.get_transport_info("ssl_object") is None and self._server.host not in _HERE:
                         return "the server offers no TLS, and a password goes nowhere in the clear"
                     await client.login(self._server.user, await self._password())
-                await client.send_message(self._message(alert), sender=self._sender, recipients=list(self._people))
+                await client.send_message(
+                    self._mail(message), sender=self._sender, recipients=self._recipients(message)
+                )
                 await client.quit()
         except HoldfastError as error:
             return error.detail
@@ -72,18 +74,17 @@ class MailWay:
             client.close()
         return None
 
-    def _message(self, alert: Alert) -> EmailMessage:
-        message = EmailMessage()
-        message["From"] = self._sender
-        message["To"] = ", ".join(self._people)
-        message["Subject"] = " ".join(alert.text.split())[:200]
-        digest = hashlib.sha256(f"{alert.tenant}|{alert.id}".encode()).hexdigest()[:32]
-        message["Message-ID"] = f"<{digest}@{self._sender.rpartition('@')[2]}>"
-        lines = [alert.text, "", f"Payer: {alert.facts.get('payer', '')}"]
-        if decider := alert.facts.get("decider"):
-            lines.append(f"Who decides: {decider}")
-        lines += ["", f"See it: holdfast budget show {alert.budget}"]
-        if not alert.kind.startswith("request:"):
-            lines.append(f"Ask for more: holdfast budget request {alert.budget}")
-        message.set_content("\n".join(lines))
-        return message
+    def _recipients(self, message: Message) -> list[str]:
+        return list(message.people or self._people)
+
+    def _mail(self, message: Message) -> EmailMessage:
+        mail = EmailMessage()
+        mail["From"] = self._sender
+        mail["To"] = ", ".join(self._recipients(message))
+        mail["Subject"] = " ".join(message.text.split())[:200]
+        digest = hashlib.sha256(f"{message.tenant}|{message.id}".encode()).hexdigest()[:32]
+        mail["Message-ID"] = f"<{digest}@{self._sender.rpartition('@')[2]}>"
+        mail.set_content("\n".join([message.text, "", *message.lines]))
+        if message.html:
+            mail.add_alternative(message.html, subtype="html")
+        return mail

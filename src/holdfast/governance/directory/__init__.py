@@ -1,0 +1,1 @@
+"""People as the identity provider has them."""

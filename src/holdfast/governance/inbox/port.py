@@ -1,0 +1,58 @@
+"""What the inbox asks of others: conditions, and who people are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from holdfast.governance.directory.model import DirectoryPerson
+from holdfast.governance.inbox.model import Condition
+
+
+class ConditionSource(Protocol):
+    """Computes conditions of one sort."""
+
+    @property
+    def name(self) -> str:
+        """By which its items are told from others; never changes."""
+
+    async def conditions(self, tenant: str, now_ms: int, /) -> Sequence[Condition]:
+        """All that are so now, and not only what is new. Whatever it raises, its items stay as they are: what cannot be
+        computed is not gone."""
+
+
+class InboxPeople(Protocol):
+    """Who is who (``directory``)."""
+
+    def person(self, tenant: str, name: str, /) -> DirectoryPerson | None:
+        """Somebody by name; None for nobody."""
+
+    def heard_ms(self, tenant: str, /) -> int | None:
+        """When the directory spoke last; None where it never did."""
+
+
+class Answerable(Protocol):
+    """Who answers for a workflow."""
+
+    @property
+    def workflow(self) -> str: ...
+    @property
+    def owner(self) -> str: ...
+    @property
+    def deputy(self) -> str: ...
+    @property
+    def sponsor(self) -> str: ...
+
+
+def has_left(people: InboxPeople, tenant: str, name: str) -> bool:
+    """Whether somebody works here no more, as a directory says that has ever spoken. Without one nobody has left."""
+    if people.heard_ms(tenant) is None:
+        return False
+    found = people.person(tenant, name)
+    return found is None or not found.active
+
+
+def responsible(people: InboxPeople, tenant: str, workflow: Answerable) -> str:
+    """Who has to act for a workflow: its owner, else its deputy; empty where neither is there."""
+    names = [name for name in (workflow.owner, workflow.deputy) if name]
+    return next((name for name in names if not has_left(people, tenant, name)), "")

@@ -1,0 +1,141 @@
+"""Planted bugs of the directory: who leaves and is not seen to, who comes in, and who says when somebody signed in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from conformance.planting import replace
+
+from holdfast.edge import tokens
+from holdfast.governance.directory import resources, service, store
+from holdfast.governance.directory.scim import people, storage, tolerance
+from holdfast.session import labels
+from tests.mutants.plant import mutant
+
+DIRECTORY = "tests/unit/governance/directory"
+SERVICE = f"{DIRECTORY}/test_service.py"
+LINEAGE = "tests/unit/edge/test_lineage.py"
+
+
+@mutant(
+    "GATE-1",
+    "whoever the provider deactivated works here still",
+    f"{DIRECTORY}/test_scim.py::test_active_is_taken_away_in_every_way_in_which_they_say_it[sqlite]",
+)
+def active_for_ever() -> None:
+    real = people.person_of
+
+    def person_of(document: Mapping[str, Any], ident: str, created_ms: int, changed_ms: int) -> Any:
+        return real({**document, "active": True}, ident, created_ms, changed_ms)
+
+    replace(people, "person_of", person_of)
+    replace(storage, "person_of", person_of)
+
+
+@mutant(
+    "GATE-1",
+    "other processes do not see who was deleted",
+    f"{SERVICE}::test_what_another_process_wrote_is_seen_with_one_look[sqlite]",
+)
+def deleted_unseen() -> None:
+    real = store.read_since
+
+    def read_since(connection: Any, number: int) -> Any:
+        news = real(connection, number)
+        return news._replace(people=[one for one in news.people if one[2] is not None])
+
+    replace(store, "read_since", read_since)
+
+
+@mutant(
+    "GATE-1",
+    "a login makes somebody whom SCIM does not have",
+    f"{SERVICE}::test_a_login_makes_somebody_only_where_no_directory_keeps_people[sqlite]",
+)
+def login_beside_scim() -> None:
+    replace(store, "last_sync", lambda connection, tenant, source: None)
+
+
+@mutant(
+    "GATE-1",
+    "an address of several people is the first one's",
+    f"{SERVICE}::test_people_are_found_by_name_then_by_address_and_never_where_it_could_be_several[sqlite]",
+)
+def anybody_by_address() -> None:
+    from holdfast.governance.directory.model import PeopleIndex, name_key
+
+    def find(self: Any, name: str) -> Any:
+        key = name_key(name)
+        found = sorted(self._names.get(key) or self._emails.get(key) or ())
+        return self._people[found[0]] if found else None
+
+    replace(PeopleIndex, "find", find)
+
+
+@mutant("GATE-1", "a removal of nobody removes everybody from a group", f"{DIRECTORY}/test_tolerance.py")
+def everybody_removed() -> None:
+    real = tolerance._operation
+
+    def _operation(operation: dict[str, Any]) -> dict[str, Any]:
+        found = real(operation)
+        empty = str(found.get("path", "")).endswith('[value eq ""]')
+        return {"op": "remove", "path": found["path"].partition("[")[0]} if empty else found
+
+    replace(tolerance, "_operation", _operation)
+
+
+@mutant(
+    "ACC-1",
+    "a revoked token of a provider opens the directory still",
+    f"{SERVICE}::test_a_token_opens_its_tenant_until_it_is_revoked_or_over[sqlite]",
+)
+def revoked_opens() -> None:
+    def tenant_of(self: Any, text: str) -> str:
+        ident = service.secret_text.id_of(text)
+        token, digest = self._tokens.get(ident or "", (None, ""))
+        if token is None or not service.secret_text.matches(text, digest) or token.expires_ms <= self._now_ms():
+            raise service.Refused("directory.denied")
+        return str(token.tenant)
+
+    replace(service.Directory, "tenant_of", tenant_of)
+
+
+@mutant(
+    "ACC-1",
+    "a resource is found by its id, whosever it is",
+    f"{DIRECTORY}/test_doors.py::test_a_tenant_sees_its_own_and_nobody_elses[sqlite]",
+)
+def any_tenants_resource() -> None:
+    def get(connection: Any, tenant: str, kind: Any, ident: str) -> Any:
+        table = resources._TABLES[kind]
+        row = connection.execute(resources.select(*resources._columns(table)).where(table.c.id == ident)).first()
+        if row is None:
+            raise resources.NotThere
+        return resources.StoredResource(*row)
+
+    replace(resources, "get", get)
+
+
+@mutant(
+    "ACC-2",
+    "whoever administers says anew when somebody signed in",
+    f"{LINEAGE}::test_when_somebody_signed_in_goes_on_with_their_tokens_and_their_agents_and_nobody_says_it_anew",
+)
+def signed_in_anew() -> None:
+    def merged(principal: Any, request: Any) -> dict[str, str]:
+        return dict(principal.labels) | request.labels
+
+    replace(tokens, "_labels", merged)
+
+
+@mutant(
+    "ACC-2", "a token for somebody else says that they signed in", f"{LINEAGE}::test_nobody_signs_in_for_somebody_else"
+)
+def signed_in_for_another() -> None:
+    replace(tokens, "_person", lambda principal: "user:bob")
+
+
+@mutant("ACC-1", "a sign-in that lies ahead is one", "tests/unit/edge/test_auth.py")
+def signed_in_tomorrow() -> None:
+    replace(labels, "check_sign_in", lambda labels, until_s: None)
