@@ -20,9 +20,9 @@ from tests.unit.governance.rollout.conftest import TENANT, WORKFLOW, Company
 pytestmark = pytest.mark.anyio
 
 
-def call(person: str, *verbs: str, **facts: str) -> ActionCall:
+def call(who: str, *verbs: str, **facts: str) -> ActionCall:
     rights = (Capability("*", frozenset(verbs)),) if verbs else ()
-    return ActionCall(f"user:{person}", TENANT, facts, None, Principal(f"user:{person}", TENANT, rights))
+    return ActionCall(f"user:{who}", TENANT, facts, None, Principal(f"user:{who}", TENANT, rights))
 
 
 @pytest.fixture
