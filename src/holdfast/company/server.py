@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 import yaml  # type: ignore[import-untyped]
 
+from holdfast.company.cheats.extension import CheatsExtension
 from holdfast.company.clock import CompanyClock
 from holdfast.company.description import Company
 from holdfast.edge.app import Edge
@@ -82,7 +83,7 @@ async def serving(
         for sock in sockets:
             bound.enter_context(sock)
         governance = GovernanceExtension(GovernanceSettings(), settings)
-        extensions = ExtensionSet([governance])
+        extensions = ExtensionSet([governance, CheatsExtension(governance, settings)])
         hub = Hub(engine_for(settings.db), clock=clock, lease_s=_LEASE_S, policy=extensions.policy)
         await hub.open()
         edge = Edge(hub, settings, pages=pages, extensions=extensions)

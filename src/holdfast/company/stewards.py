@@ -4,7 +4,9 @@ computes every gate on Monday. Somebody leaves; nobody takes over.
 
 from __future__ import annotations
 
+import asyncio
 import datetime
+from pathlib import Path
 from typing import Final
 
 from holdfast.company.agents import TOOLS
@@ -15,6 +17,7 @@ from holdfast.engines.port import Engine
 from holdfast.governance.app import Governance
 from holdfast.governance.directory.model import Person
 from holdfast.governance.organisation.model import Stage
+from holdfast.governance.workflows import document
 from holdfast.governance.workflows.journal import RunJournal
 from holdfast.governance.workflows.model import (
     ManifestModel,
@@ -134,8 +137,15 @@ class Stewards:
         if day.weekday() == 0 or day == self._company.last_day:
             await self._governance.plan.compute(TENANT)
 
-    async def close(self) -> None:
-        """From now on the product looks by itself again."""
+    async def close(self, folder: Path) -> None:
+        """From now on the product looks by itself again. What the owners' repositories have is written into ``folder``."""
         await self.evening(self._company.last_day)
+        await asyncio.to_thread(self._write_manifests, folder)
         self._governance.plan_watch.start(serves=True)
         self._governance.inbox_watch.start()
+
+    def _write_manifests(self, folder: Path) -> None:
+        folder.mkdir()
+        for one in self._governance.workflows.listed(TENANT):
+            if one.manifest is not None:
+                (folder / f"{one.workflow}.yaml").write_text(document.write(one.manifest))

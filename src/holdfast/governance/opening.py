@@ -42,9 +42,10 @@ class OpenedStore:
     Args:
         store: open.
         now_ms: the clock, Unix ms.
+        clock: of ledger and budgets, where it is not this machine's.
     """
 
-    def __init__(self, store: Store, now_ms: Callable[[], int]) -> None:
+    def __init__(self, store: Store, now_ms: Callable[[], int], clock: Clock | None = None) -> None:
         self.store = store
         self.now_ms = now_ms
         self.prices = Prices(store, now_ms)
@@ -52,7 +53,7 @@ class OpenedStore:
         self.directory = Directory(store, now_ms)
         self.workflows = Workflows(store, self.organisation, now_ms)
         self.keys = GatewayKeys(store, self.organisation, now_ms)
-        count, clock = SpendCount(self.organisation, now_ms), Clock()
+        count, clock = SpendCount(self.organisation, now_ms), clock or Clock()
         self.ledger = Ledger(store, self.prices, self.organisation, clock, watch=count)
         self.budgets = Budgets(store, self.ledger, self.organisation, clock, count)
         self.importer = Importer(self.ledger, self.prices.convert)
@@ -69,11 +70,15 @@ class OpenedStore:
     async def read(cls, store: Store, now_ms: Callable[[], int]) -> OpenedStore:
         """All of it, read. Raises ``store.unavailable``."""
         made = cls(store, now_ms)
-        await made.prices.open()
-        for one in (made.organisation, made.directory, made.workflows, made.keys, made.budgets, made.plan):
-            await one.refresh()
-        await made.ledger.recorder.refresh()
+        await made.refresh()
         return made
+
+    async def refresh(self) -> None:
+        """Read all of it. Raises ``store.unavailable``."""
+        await self.prices.open()
+        for one in (self.organisation, self.directory, self.workflows, self.keys, self.budgets, self.plan):
+            await one.refresh()
+        await self.ledger.recorder.refresh()
 
     def inbox_desk(self) -> InboxDesk:
         """The inbox. Who is to be told of what a command finds is told by the server that has the ways."""

@@ -69,6 +69,7 @@ class Operations:
         self._calls = calls
         self._runs = runs
         self._refreshing = asyncio.Lock()
+        self._flushing = asyncio.Lock()
         self._by_stop: dict[str, StopOrder] = {}
         self._ending: dict[str, tuple[StopEnding, asyncio.Task[None]]] = {}
         self._ended: defaultdict[str, int] = defaultdict(int)  # calls, by stop, that are not on record yet
@@ -114,21 +115,22 @@ class Operations:
 
     async def flush(self) -> None:
         """Write down how often stops refused something, and how many calls they ended. Raises of the store; nothing is lost."""
-        refused, self.rules.refused = self.rules.refused, type(self.rules.refused)()
-        ended, self._ended = self._ended, defaultdict(int)
-        more = {
-            ident: {"refused": refused[ident], "calls": ended.get(ident, 0)}
-            for ident in {*refused, *(ident for ident, count in ended.items() if count)}
-        }
-        if not more:
-            return
-        try:
-            await self._store.write(lambda connection: store.count_more(connection, more))
-        except BaseException:
-            self.rules.refused.update(refused)
-            for ident, count in ended.items():
-                self._ended[ident] += count
-            raise
+        async with self._flushing:  # whoever comes second must not read what the first is still writing
+            refused, self.rules.refused = self.rules.refused, type(self.rules.refused)()
+            ended, self._ended = self._ended, defaultdict(int)
+            more = {
+                ident: {"refused": refused[ident], "calls": ended.get(ident, 0)}
+                for ident in {*refused, *(ident for ident, count in ended.items() if count)}
+            }
+            if not more:
+                return
+            try:
+                await self._store.write(lambda connection: store.count_more(connection, more))
+            except BaseException:
+                self.rules.refused.update(refused)
+                for ident, count in ended.items():
+                    self._ended[ident] += count
+                raise
 
     # --- stops
     async def stop(

@@ -4,9 +4,12 @@ import { Button } from "holdfast-look";
 import type { ComponentChildren } from "preact";
 
 import { CopyCommand } from "../governance/frame.js";
+import { useCheats } from "./cheat-api.js";
 import { planAddress } from "./words.js";
 
 export const PLAN_PAGES = [["", "Monday"], ["grid", "Grid"], ["inbox", "Inbox"], ["inventory", "Inventory"], ["incidents", "Incidents and stops"], ["waivers", "Waivers"]] as const;
+/** Where there is a demo company that one may try to cheat. */
+const CHEAT_PAGE = ["cheat", "Try to cheat"] as const;
 
 /** What every page of the plan has above what it shows. `page` is "" on Monday. */
 export function PlanFrame({ page, title, question, command, controls, wide = false, children }: {
@@ -20,9 +23,10 @@ export function PlanFrame({ page, title, question, command, controls, wide = fal
   wide?: boolean;
   children: ComponentChildren;
 }) {
+  const pages = useCheats().length ? [...PLAN_PAGES, CHEAT_PAGE] : PLAN_PAGES;
   return (
     <section class={wide ? "money-page plan-page on-its-side" : "money-page plan-page"}>
-      <nav class="panes rooms" aria-label="Pages of the plan">{PLAN_PAGES.map(([name, words]) => (
+      <nav class="panes rooms" aria-label="Pages of the plan">{pages.map(([name, words]) => (
         <a key={name} href={planAddress(name)} aria-current={page === name ? "page" : undefined}>{words}</a>
       ))}</nav>
       <header class="bar"><h1>{title}</h1>{controls}<CopyCommand command={command} /><Button icon="source" label="print" kind="quiet" class="print" onClick={() => print()} /></header>

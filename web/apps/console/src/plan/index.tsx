@@ -4,6 +4,7 @@ import "../governance/governance.css";
 import "./plan.css";
 
 import type { Route } from "../route.js";
+import { CheatPage } from "./cheat.js";
 import { GridPage } from "./grid.js";
 import { InboxPage } from "./inbox.js";
 import { InventoryPage } from "./inventory.js";
@@ -17,6 +18,7 @@ export default function PlanPages({ route: { id, name, query } }: { route: Route
   switch (id) {
     case "workflow": return <WorkflowPage key={name} workflow={name} query={query} />;
     case "gate": return <OrganisationGatePage key={name} gate={name} />;
+    case "cheat": return <CheatPage />;
     case "grid": return <GridPage />;
     case "inbox": return <InboxPage query={query} />;
     case "inventory": return <InventoryPage />;
