@@ -11,7 +11,7 @@ from msgspec.structs import replace as changed
 from holdfast.governance.inbox import diff, notices, service
 from holdfast.governance.inbox import store as statements
 from holdfast.governance.inbox.model import Condition, InboxItem
-from holdfast.governance.inbox.service import Inbox
+from holdfast.governance.inbox.service import OwnerInbox
 from holdfast.governance.rollout.gates import no_skip, owner, people_protected, streaming, sustained
 from tests.mutants.plant import mutant
 
@@ -21,7 +21,7 @@ ROLLOUT = "tests/unit/governance/rollout"
 
 @mutant("GATE-6", "who says that an item is done closes it", f"{INBOX}/test_inbox.py")
 def closed_by_a_click() -> None:
-    real = Inbox.done
+    real = OwnerInbox.done
 
     async def done(self: Any, tenant: str, ident: str, by: str) -> Any:
         item, _ = await real(self, tenant, ident, by)
@@ -29,7 +29,7 @@ def closed_by_a_click() -> None:
         await self._store.write(lambda connection: statements.put(connection, (), (item,)))
         return item, ""
 
-    replace(Inbox, "done", done)
+    replace(OwnerInbox, "done", done)
 
 
 @mutant("GATE-6", "a source that fails closes its items", f"{INBOX}/test_inbox.py")
