@@ -24,6 +24,7 @@ from holdfast.protocol.codec import canonical
 from holdfast.protocol.fold import View
 from holdfast.protocol.frames import decode_frame
 from tests.browser import chromium
+from tests.browser.fjordline import Fjordline
 
 PACE_S = "0.02"
 
@@ -112,12 +113,27 @@ class Demo:
         return view
 
 
-@pytest.fixture(scope="module")
-def demo() -> Iterator[Demo]:
-    if not (PAGES / "chat").is_dir():
+def need_pages(page: str) -> None:
+    """Nothing to test where the pages were never built."""
+    if not (PAGES / page).is_dir():
         if os.environ.get("CI"):
             pytest.fail("the pages are not built, and in CI these tests must run")
         pytest.skip("the pages are not built: make web")
+
+
+@pytest.fixture(scope="session")
+def fjordline() -> Iterator[Fjordline]:
+    """The demo company. Who changes something of it changes what no other test looks at."""
+    need_pages("console")
+    with tempfile.TemporaryDirectory(prefix="holdfast-company-") as folder:
+        running = Fjordline(Path(folder))
+        yield running
+        running.stop()
+
+
+@pytest.fixture(scope="module")
+def demo() -> Iterator[Demo]:
+    need_pages("chat")
     with tempfile.TemporaryDirectory(prefix="holdfast-demo-") as folder:
         running = Demo(Path(folder))
         yield running

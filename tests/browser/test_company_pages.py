@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
 
-from holdfast.company.run import page_of
-from holdfast.company.simulation import Simulation
-from holdfast.edge.pages import PAGES
 from tests.browser.chromium import Chromium, Tab
-from tests.unit.company.small import SEED, SHARE, day, small
+from tests.browser.fjordline import Fjordline
+from tests.unit.company.small import day
 
 pytestmark = [pytest.mark.anyio, pytest.mark.browser, pytest.mark.process, pytest.mark.slow]
 SPAN = f"period={day(0)}/{day(6)}"
@@ -40,33 +35,27 @@ async def cheats(tab: Tab) -> None:
     await says_so(tab)
 
 
-async def test_every_page_says_that_it_is_simulated(browser: Chromium, tmp_path: Path) -> None:
-    if not (PAGES / "console").is_dir():
-        if os.environ.get("CI"):
-            pytest.fail("the pages are not built, and in CI these tests must run")
-        pytest.skip("the pages are not built: make web")
-    async with Simulation(*small(), SEED, tmp_path, share=SHARE).running(pages=True) as found:
-        console = page_of(found)
-        tab = await browser.tab(console, width=360)
-        await tab.until("document.body.dataset.line === 'live'")
-        await tab.until("document.querySelectorAll('[data-row]').length > 10")
+async def test_every_page_says_that_it_is_simulated(browser: Chromium, fjordline: Fjordline) -> None:
+    tab = await browser.tab(fjordline.page, width=360)
+    await tab.until("document.body.dataset.line === 'live'")
+    await tab.until("document.querySelectorAll('[data-row]').length > 10")
+    await says_so(tab)
+    for page in FILLED:
+        await tab.run(f"location.hash = '#/{page}'")
+        name = page.partition("?")[0]
+        await tab.until(
+            f"location.hash.startsWith('#/{name}') && document.querySelector('.money-page h1')"
+            " && !document.querySelector('.loading') && document.querySelector('.money-page .data tbody tr')"
+        )
         await says_so(tab)
-        for page in FILLED:
-            await tab.run(f"location.hash = '#/{page}'")
-            name = page.partition("?")[0]
-            await tab.until(
-                f"location.hash.startsWith('#/{name}') && document.querySelector('.money-page h1')"
-                " && !document.querySelector('.loading') && document.querySelector('.money-page .data tbody tr')"
-            )
-            await says_so(tab)
-        session = next(iter(found.sessions["regenerated"]))
-        await tab.run(f"location.hash = '#/cost/{session}'")
-        await tab.until("document.querySelectorAll('.calls a').length >= 4")
-        await says_so(tab)
-        await cheats(tab)
-        assert tab.errors == []
-        chat = await browser.tab(console.replace("/console/#", "/#") + f"&s={session}", width=360)
-        await chat.until("document.body.dataset.line === 'live' && document.querySelector('#list article')")
-        await says_so(chat)
-        assert await chat.run("document.querySelector('#agents').innerText.includes('ad-copy')")
-        assert chat.errors == []
+    session = fjordline.sessions["regenerated"][0]
+    await tab.run(f"location.hash = '#/cost/{session}'")
+    await tab.until("document.querySelectorAll('.calls a').length >= 4")
+    await says_so(tab)
+    await cheats(tab)
+    assert tab.errors == []
+    chat = await browser.tab(fjordline.page.replace("/console/#", "/#") + f"&s={session}", width=360)
+    await chat.until("document.body.dataset.line === 'live' && document.querySelector('#list article')")
+    await says_so(chat)
+    assert await chat.run("document.querySelector('#agents').innerText.includes('ad-copy')")
+    assert chat.errors == []

@@ -18,13 +18,17 @@ PAGE, POST = f"{ROLLOUT}/test_monday.py", f"{ROLLOUT}/test_monday_post.py"
 
 @mutant("GATE-1", "what people wrote becomes part of the page", PAGE)
 def unescaped() -> None:
-    replace(monday_text, "escape", lambda text, quote=True: text)
+    replace(monday_text, "escape", lambda s, quote=True: s)
 
 
 @mutant("GATE-1", "a waiver that was renewed counts as over", PAGE)
 def first_waiver_counts() -> None:
     real = monday.waiver_lines
-    replace(monday, "waiver_lines", lambda waivers, shown, now_ms: real(list(waivers)[:1], shown, now_ms))
+
+    def lines(waivers: Any, shown: Any, now_ms: int) -> Any:
+        return real(sorted(waivers, key=lambda one: one.until_ms)[:1], shown, now_ms)
+
+    replace(monday, "waiver_lines", lines)
 
 
 @mutant("GATE-1", "a waiver that is over is forgotten while its gate still fails", PAGE)

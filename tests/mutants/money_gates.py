@@ -19,7 +19,7 @@ GATES = "tests/unit/governance/rollout"
 @mutant("MONEY-1", "the model that was asked for is taken for the one that served", f"{GATES}/test_served.py")
 def asked_is_served() -> None:
     real = served._is_named
-    replace(served, "_is_named", lambda row, held: real({**row, "model": row["asked"]}, held))
+    replace(served, "_is_named", lambda row, manifests: real({**row, "model": row["asked"]}, manifests))
 
 
 @mutant("MONEY-1", "work under a test key counts", f"{GATES}/test_served.py")
@@ -77,4 +77,4 @@ def own_sums() -> None:
 
 @mutant("MONEY-1", "a floor that nobody reaches protects a dear model", f"{GATES}/test_peel_gate.py")
 def endless_floor() -> None:
-    replace(peel, "_asked", lambda task, thresholds: task.floor)
+    replace(peel, "_wanted", lambda task, thresholds: task.floor)

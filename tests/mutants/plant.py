@@ -362,6 +362,7 @@ for _domain in (
     "money_gates",
     "neighbours",
     "trust",
+    "verifier",
     "workflows",
 ):
     importlib.import_module(f"tests.mutants.{_domain}")

@@ -6,6 +6,7 @@ import asyncio
 import datetime
 import logging
 import os
+import shlex
 import shutil
 import sys
 import time
@@ -18,6 +19,7 @@ import msgspec
 from holdfast.company import brake, truth
 from holdfast.company.description import described
 from holdfast.company.plants import planted
+from holdfast.company.server import DATABASE
 from holdfast.company.simulation import Simulated, Simulation
 from holdfast.company.workplace import Played
 from holdfast.edge import auth
@@ -29,6 +31,8 @@ TOKEN_TTL_S = 12 * 3_600
 _EVERYTHING = {
     "*": ["read", "append", "control", "presence", "admin", "spend", "budget", "catalogue", "record", "waive", "audit"]
 }
+_COMMANDS = ("read", "spend", "budget", "audit")
+"""What a token for commands grants: looking, what owners and payers do, and exports."""
 _EVERY_DAYS = 10
 Say = Callable[[str], object]
 """Prints a line."""
@@ -87,6 +91,8 @@ async def _run(say: Say, folder: Path, host: str, port: int, seed: int, days: in
         say("Everything is made up: the company, its people, their work and what it costs.")
         page = page_of(found)
         say(page)
+        say("The same on the command line, in another terminal (docs/tutorial-enterprise.md):")
+        say(f"  U={found.server.url}; export HOLDFAST_TOKEN=$({token_command(folder)})")
         say("Write anything in one of these two, and a budget brakes while you watch (docs/howto/demo-enterprise.md):")
         for workflow, policy in brake.POLICIES.items():
             say(f"  {policy:<6}{page_of(found, workflow)}")
@@ -96,6 +102,12 @@ async def _run(say: Say, folder: Path, host: str, port: int, seed: int, days: in
         ):
             webbrowser.open(page)
         await wait_for_shutdown()
+
+
+def token_command(folder: Path, person: str = "you") -> str:
+    """The command that mints a token for somebody of the company; what it may not do, such as minting more, is left out."""
+    verbs = ",".join(_COMMANDS)
+    return f"holdfast token user:{person} --db {shlex.quote(str(folder / DATABASE))} --ttl {TOKEN_TTL_S} --grant '*={verbs}'"
 
 
 def page_of(found: Simulated, session: str = "") -> str:

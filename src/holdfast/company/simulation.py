@@ -30,6 +30,8 @@ from holdfast.edge import auth
 
 BILLED = ("anthropic", "openai")
 """Providers that send a bill."""
+MANIFESTS = "manifests"
+"""In the company's folder: the manifest of each workflow, as its owner has it."""
 _OUTAGE = (9.0, 12.5)
 _EVENING = 22.75
 _END_HOUR = 23.0
@@ -109,7 +111,7 @@ class Simulation:
                 await steering.settled()
                 found.ends = steering.ends
                 await steering.close()
-                await stewards.close()
+                await stewards.close(self.folder / MANIFESTS)
                 await _open_watched(server)
                 yield found
 

@@ -4,7 +4,9 @@ computes every gate on Monday. Somebody leaves; nobody takes over.
 
 from __future__ import annotations
 
+import asyncio
 import datetime
+from pathlib import Path
 from typing import Final
 
 from holdfast.company.agents import TOOLS
@@ -15,6 +17,7 @@ from holdfast.engines.port import Engine
 from holdfast.governance.app import Governance
 from holdfast.governance.directory.model import Person
 from holdfast.governance.organisation.model import Stage
+from holdfast.governance.workflows import document
 from holdfast.governance.workflows.journal import RunJournal
 from holdfast.governance.workflows.model import (
     ManifestModel,
@@ -49,7 +52,7 @@ class Stewards:
     def __init__(self, company: Company, staff: Staff, plants: Plants, governance: Governance, engine: Engine) -> None:
         self._company, self._staff, self._plants, self._governance = company, staff, plants, governance
         self._journal = RunJournal(engine, governance.store, governance.workflows)
-        self._gone: set[str] = set()
+        self._leavers: set[str] = set()
 
     @property
     def _workflows(self) -> list[WorkflowDescription]:
@@ -98,12 +101,12 @@ class Stewards:
             for one in self._workflows:
                 await self._step(one, STAGES[number // STEP_DAYS])
         await self._governance.directory.hear(TENANT, "import")
-        left = len(self._gone)
+        left = len(self._leavers)
         if day == self._plants.leaver.day:
-            self._gone.add(self._staff.owners[self._plants.leaver.workflow][0])
+            self._leavers.add(self._staff.owners[self._plants.leaver.workflow][0])
         if day == self._plants.deserted.day:
-            self._gone.update(self._staff.owners[self._plants.deserted.workflow])
-        if len(self._gone) > left:
+            self._leavers.update(self._staff.owners[self._plants.deserted.workflow])
+        if len(self._leavers) > left:
             await self._bring()
         if day.weekday() == 0:
             await self._sign_in()
@@ -116,7 +119,7 @@ class Stewards:
 
     async def _bring(self) -> None:
         people = [
-            Person(name, email=f"{name}@fjordline.example", unit=team, active=name not in self._gone)
+            Person(name, email=f"{name}@fjordline.example", unit=team, active=name not in self._leavers)
             for team, names in self._staff.teams.items()
             for name in names
         ]
@@ -124,7 +127,7 @@ class Stewards:
 
     async def _sign_in(self) -> None:
         now_ms = self._governance.clock.wall_ms()
-        names = {name for one in self._workflows for name in self._staff.owners[one.name]} - self._gone - {SCHEDULER}
+        names = {name for one in self._workflows for name in self._staff.owners[one.name]} - self._leavers - {SCHEDULER}
         for name in sorted(names):
             await self._governance.directory.sign_in(TENANT, name, now_ms)
 
@@ -134,8 +137,15 @@ class Stewards:
         if day.weekday() == 0 or day == self._company.last_day:
             await self._governance.plan.compute(TENANT)
 
-    async def close(self) -> None:
-        """From now on the product looks by itself again."""
+    async def close(self, folder: Path) -> None:
+        """From now on the product looks by itself again. What the owners' repositories have is written into ``folder``."""
         await self.evening(self._company.last_day)
+        await asyncio.to_thread(self._write_manifests, folder)
         self._governance.plan_watch.start(serves=True)
         self._governance.inbox_watch.start()
+
+    def _write_manifests(self, folder: Path) -> None:
+        folder.mkdir()
+        for one in self._governance.workflows.listed(TENANT):
+            if one.manifest is not None:
+                (folder / f"{one.workflow}.yaml").write_text(document.write(one.manifest))

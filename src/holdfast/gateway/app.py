@@ -230,8 +230,8 @@ class Gateway:
     ) -> None:
         running.model = lambda: incoming.model
         if incoming.model.startswith(AGENT):
-            asked = ModelCall(ident, caller, incoming.wire.name, incoming.model, self._now_ms(), incoming.text_bytes)
-            self._admission.admit(asked)
+            call = ModelCall(ident, caller, incoming.wire.name, incoming.model, self._now_ms(), incoming.text_bytes)
+            self._admission.admit(call)
             await self._answer_as_agent(incoming, caller, ident, receive, answer, running)
             return
         requested = incoming.model

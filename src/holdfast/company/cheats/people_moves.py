@@ -10,7 +10,7 @@ from holdfast.company.cheats.move import CheatMove, MoveFacts, NaiveCheck
 from holdfast.company.cheats.rehearsal import COMPANY, DAY_MS, WORKFLOW, CastPlace
 from holdfast.governance.directory.model import Person
 from holdfast.governance.inbox.assembly import inbox_of
-from holdfast.governance.inbox.service import Inbox
+from holdfast.governance.inbox.service import OwnerInbox
 from holdfast.governance.store.tables.inbox import inbox_items
 from holdfast.governance.workflows.model import OwnerHours
 
@@ -69,7 +69,7 @@ class BulkClosing(CheatMove):
         "Saying that something is done closes nothing: its condition is computed again, and only what is gone is closed.",
         "Small books of its own: a workflow with much to mend, three weeks ago, and the three weeks since.",
     )  # fmt: skip
-    inbox: Inbox
+    inbox: OwnerInbox
 
     async def set_up(self) -> CastPlace:
         """Much is to be done within a week, and nothing is."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from holdfast.governance.budgets.model import Budget
 from holdfast.governance.directory.service import Directory
-from holdfast.governance.inbox.service import Inbox
+from holdfast.governance.inbox.service import OwnerInbox
 from holdfast.governance.inbox.sources.ideas import IdeaConditions
 from holdfast.governance.inbox.sources.people import PeopleConditions
 from holdfast.governance.inbox.sources.plan import PlanConditions
@@ -23,14 +23,14 @@ from holdfast.governance.workflows.service import Workflows
 def inbox_of(
     database: Store, organisation: Organisation, directory: Directory, workflows: Workflows, plan: Rollout,
     budgets: Callable[[str], Sequence[Budget]], now_ms: Callable[[], int], ways: Sequence[Way] = (),
-) -> Inbox:  # fmt: skip
+) -> OwnerInbox:  # fmt: skip
     """The inbox.
 
     Args:
         budgets: those of a tenant that hold.
         ways: by which people are told.
     """
-    inbox = Inbox(database, directory, organisation.zone, now_ms, ways)
+    inbox = OwnerInbox(database, directory, organisation.zone, now_ms, ways)
     inbox.sources += [
         PlanConditions(plan, directory),
         PeopleConditions(workflows, directory, lambda tenant: plan.profile(tenant).of("6.a")),

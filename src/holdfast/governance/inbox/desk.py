@@ -13,7 +13,7 @@ from holdfast.governance import limits
 from holdfast.governance.actions import ActionCall, DomainAction
 from holdfast.governance.inbox.model import InboxItem, is_of
 from holdfast.governance.inbox.role_brief import role_brief
-from holdfast.governance.inbox.service import Inbox
+from holdfast.governance.inbox.service import OwnerInbox
 from holdfast.governance.workflows.service import Workflows
 
 ROOT: Final = "/v1/x/governance/inbox"
@@ -24,7 +24,7 @@ EVERYBODY: Final = "*"
 class InboxDesk(NamedTuple):
     """The inbox, and the workflows that it is about."""
 
-    inbox: Inbox
+    inbox: OwnerInbox
     workflows: Workflows
 
 

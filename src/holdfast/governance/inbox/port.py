@@ -21,7 +21,7 @@ class ConditionSource(Protocol):
         computed is not gone."""
 
 
-class People(Protocol):
+class InboxPeople(Protocol):
     """Who is who (``directory``)."""
 
     def person(self, tenant: str, name: str, /) -> DirectoryPerson | None:
@@ -44,7 +44,7 @@ class Answerable(Protocol):
     def sponsor(self) -> str: ...
 
 
-def has_left(people: People, tenant: str, name: str) -> bool:
+def has_left(people: InboxPeople, tenant: str, name: str) -> bool:
     """Whether somebody works here no more, as a directory says that has ever spoken. Without one nobody has left."""
     if people.heard_ms(tenant) is None:
         return False
@@ -52,7 +52,7 @@ def has_left(people: People, tenant: str, name: str) -> bool:
     return found is None or not found.active
 
 
-def responsible(people: People, tenant: str, workflow: Answerable) -> str:
+def responsible(people: InboxPeople, tenant: str, workflow: Answerable) -> str:
     """Who has to act for a workflow: its owner, else its deputy; empty where neither is there."""
     names = [name for name in (workflow.owner, workflow.deputy) if name]
     return next((name for name in names if not has_left(people, tenant, name)), "")

@@ -19,7 +19,7 @@ from holdfast.governance.inbox.diff import InboxChange, changed
 from holdfast.governance.inbox.handling import OwnerLoad
 from holdfast.governance.inbox.model import AGAIN_MS, DAY_MS, Condition, InboxItem, is_of
 from holdfast.governance.inbox.notices import InboxNotice, due_notices
-from holdfast.governance.inbox.port import ConditionSource, People
+from holdfast.governance.inbox.port import ConditionSource, InboxPeople
 from holdfast.governance.messages.model import Message
 from holdfast.governance.messages.outbox import Outbox, Row, Way
 from holdfast.governance.rollout.gates.sustained import WEEKS
@@ -46,7 +46,7 @@ class InboxPage(msgspec.Struct, frozen=True):
     failures: dict[str, str] = {}
 
 
-class Inbox:
+class OwnerInbox:
     """The inbox of a store.
 
     Attributes:
@@ -62,7 +62,7 @@ class Inbox:
     """
 
     def __init__(
-        self, database: Store, people: People, zone: Callable[[str], zoneinfo.ZoneInfo], now_ms: Callable[[], int],
+        self, database: Store, people: InboxPeople, zone: Callable[[str], zoneinfo.ZoneInfo], now_ms: Callable[[], int],
         ways: Sequence[Way] = (),
     ) -> None:  # fmt: skip
         self._store = database

@@ -9,8 +9,8 @@ from typing import Final
 
 from holdfast.errors import Refused
 from holdfast.governance.inbox.notices import InboxNotice
-from holdfast.governance.inbox.port import People, has_left
-from holdfast.governance.inbox.service import Inbox
+from holdfast.governance.inbox.port import InboxPeople, has_left
+from holdfast.governance.inbox.service import OwnerInbox
 from holdfast.governance.workflows.model import CurrentWorkflow
 from holdfast.governance.workflows.service import Workflows
 from holdfast.visible import logger
@@ -29,7 +29,7 @@ class Succession:
         inbox: tells deputy and sponsor.
     """
 
-    def __init__(self, workflows: Workflows, people: People, inbox: Inbox) -> None:
+    def __init__(self, workflows: Workflows, people: InboxPeople, inbox: OwnerInbox) -> None:
         self._workflows = workflows
         self._people = people
         self._inbox = inbox

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from holdfast.governance import limits
-from holdfast.governance.inbox.service import Inbox
+from holdfast.governance.inbox.service import OwnerInbox
 from holdfast.visible import logger
 
 log: Final = logger("holdfast.governance")
@@ -24,7 +24,7 @@ class InboxWatch:
     """
 
     def __init__(
-        self, inbox: Inbox, tenants: Callable[[], Sequence[str]], every_s: float = limits.INBOX_EVERY_S
+        self, inbox: OwnerInbox, tenants: Callable[[], Sequence[str]], every_s: float = limits.INBOX_EVERY_S
     ) -> None:
         self._inbox = inbox
         self._tenants = tenants

@@ -141,8 +141,8 @@ def rows_of(opening: Opening, served: Served, prices: PriceList, organisation: O
 
 def _is_named(billed: BilledAttempt, served: Served) -> bool:
     """Whether the provider said which model served, of an attempt that one did."""
-    told = bool(served.billed) or (served.estimated is not None and served.reason != LOST)
-    return served.outcome in _NOT_SERVED or (told and bool(billed.model))
+    stated = bool(served.billed) or (served.estimated is not None and served.reason != LOST)
+    return served.outcome in _NOT_SERVED or (stated and bool(billed.model))
 
 
 def as_billed(row: Row) -> BilledAttempt:

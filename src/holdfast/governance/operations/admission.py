@@ -27,8 +27,8 @@ class RuleAdmission:
         caller = call.caller
         if (stop := self._stop(caller, call.model)) is not None:
             raise self._rules.refuse(stop)
-        asked = call.model.removeprefix(AGENT) if call.model.startswith(AGENT) else _own(caller)
-        if (refused := self._rules.standing(caller.tenant, dict(caller.labels), asked)) is not None:
+        agent = call.model.removeprefix(AGENT) if call.model.startswith(AGENT) else _own(caller)
+        if (refused := self._rules.standing(caller.tenant, dict(caller.labels), agent)) is not None:
             raise refused
 
     def halted(self, caller: Caller, model: str) -> Refused | None:
@@ -71,10 +71,10 @@ class RuleAdmission:
         if not len(stops):
             return None
         tenant, claims, found = caller.tenant, dict(caller.labels), None
-        asked = model.removeprefix(AGENT) if model.startswith(AGENT) else ""
-        if not asked:
+        own = model.removeprefix(AGENT) if model.startswith(AGENT) else ""
+        if not own:
             found = stops.of(tenant, "model", model)
-        for agent in (asked, _own(caller)):
+        for agent in (own, _own(caller)):
             found = found or stops.of_run(tenant, lambda of=agent: self._rules.workflows_of(tenant, claims, of), agent)  # type: ignore[misc]
         return found
 

@@ -22,6 +22,7 @@ Reason = Annotated[
 ]
 Grace = Annotated[float, typer.Option(help="Seconds that an agent has to end by itself.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would end, and end nothing.")]
+Subject = Annotated[str, typer.Argument(help="Its name.", show_default=False)]
 StopId = Annotated[str, typer.Argument(help="Its id.", show_default=False)]
 Workflow = Annotated[str, typer.Argument(help="The workflow.", show_default=False)]
 When = Annotated[
@@ -71,7 +72,7 @@ def _asker(ctx: typer.Context) -> Asker[OperationsDesk]:
 # --- stops
 def _add_stop(app: typer.Typer, scope: str, what: str) -> None:
     def stop(
-        ctx: typer.Context, name: Annotated[str, typer.Argument(help="Its name.", show_default=False)],
+        ctx: typer.Context, name: Subject,
         reason: Reason = "", grace: Grace = limits.STOP_GRACE_S, dry_run: DryRun = False,
     ) -> None:  # fmt: skip
         _stop(ctx, scope, name, reason, grace, dry_run=dry_run)

@@ -37,7 +37,7 @@ class StopEnding:
         self._store = database
         self._now_ms = now_ms
         self._left = -1
-        self._known: set[tuple[str, str]] = set()  # (session, run) that are on record
+        self._recorded: set[tuple[str, str]] = set()  # (session, run) that are on record
 
     async def run(self, holds: Callable[[], bool]) -> bool:
         """Until a look finds nothing, or ``holds`` says that the stop was lifted. Whether it is done."""
@@ -80,11 +80,11 @@ class StopEnding:
         fresh = [
             one._replace(runs=runs)
             for one in found
-            if (runs := tuple(run for run in one.runs if (one.session, run.run) not in self._known))
+            if (runs := tuple(run for run in one.runs if (one.session, run.run) not in self._recorded))
         ]
         if fresh:
             await self._store.write(lambda connection: store.record(connection, stop, fresh, now_ms))
-            self._known.update((one.session, run.run) for one in fresh for run in one.runs)
+            self._recorded.update((one.session, run.run) for one in fresh for run in one.runs)
 
     async def _finish(self) -> None:
         stop, now_ms = self.stop, self._now_ms()

@@ -10,7 +10,7 @@ from holdfast.engines.port import Key
 from holdfast.errors import HoldfastError, Refused
 from holdfast.governance import limits
 from holdfast.governance.operations.model import StopOrder
-from holdfast.governance.operations.scope import StopWork, Whose, reason_of, step_of, work_of
+from holdfast.governance.operations.scope import StopWork, WorkOwner, reason_of, step_of, work_of
 from holdfast.governance.operations.store import FoundSession
 from holdfast.hub.hot import HotSession
 from holdfast.hub.hub import Hub
@@ -45,7 +45,7 @@ class HubStops:
     One that has nothing in scope is not loaded again until its log has grown.
     """
 
-    def __init__(self, hub: Hub, whose: Whose) -> None:
+    def __init__(self, hub: Hub, whose: WorkOwner) -> None:
         self._hub = hub
         self._whose = whose
         self._clear: dict[str, dict[Key, tuple[str, int]]] = {}  # by stop: sessions without any, by life and tail
@@ -130,7 +130,7 @@ class HubStops:
             return 1, []  # a commit failed, or another life begins: the next look sees
         work, now_ms = work_of(hot.state, stop, self._whose), self._hub.clock.wall_ms()
         steps = [(top.id, step_of(stop, top, now_ms)) for top in work.tops]
-        asked = [
+        submitted = [
             hot.submit(
                 wire.Cancel(session=hot.key.session, run=run, force=step == "force", reason=reason_of(stop)), stop.by
             )
@@ -143,7 +143,7 @@ class HubStops:
             if step == "force"
             for run in (top, *descendants(hot.state, top.id))
         ]
-        answers = await asyncio.gather(*asked, return_exceptions=True)
+        answers = await asyncio.gather(*submitted, return_exceptions=True)
         for answer in answers:
             if isinstance(answer, BaseException) and not isinstance(answer, HoldfastError):
                 raise answer

@@ -59,7 +59,7 @@ class WorkflowBook(Protocol):
     """Which workflows there are."""
 
     def workflow_of(self, tenant: str, labels: Mapping[str, str], agent: str) -> str:
-        """Whose work this is."""
+        """WorkOwner work this is."""
 
     def current(self, tenant: str, workflow: str) -> WorkflowStanding | None:
         """A workflow that has a manifest."""

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from holdfast.errors import Refused
-from holdfast.gateway.sessions import MODEL_AGENT
 from holdfast.governance import labels as names
 from holdfast.governance.operations.model import StopOrder, StopScope
 from holdfast.governance.operations.port import Caps, Standings, WorkflowBook
@@ -84,8 +83,8 @@ class StartBook:
 
     def workflows_of(self, tenant: str, labels: Mapping[str, str], agent: str) -> Sequence[str]:
         """By which names this work is stopped: that of its workflow, and what its label says where nobody declared that."""
-        name, said = self.book.workflow_of(tenant, labels, agent), labels.get(names.WORKFLOW, "")
-        return (name, said) if said and said != name else (name,)
+        name, label = self.book.workflow_of(tenant, labels, agent), labels.get(names.WORKFLOW, "")
+        return (name, label) if label and label != name else (name,)
 
     def stop_of(self, tenant: str, labels: Mapping[str, str], agent: str) -> StopOrder | None:
         """The stop that holds for runs of an agent under these labels."""
@@ -110,8 +109,8 @@ class StartBook:
         if (refused := self.standing(tenant, labels, agent)) is not None:
             return refused
         caps = self._caps
-        if caps is None or agent == MODEL_AGENT:
-            return None  # calls of the gateway reserve money by themselves
+        if caps is None:
+            return None
         if caps.age_s() > limits.POLICY_FACTS_S:
             detail = f"what is known of the budgets is older than {limits.POLICY_FACTS_S:g} s"
             return Refused("policy.unavailable", detail)
@@ -128,21 +127,21 @@ class StartBook:
         workflow = self.book.current(tenant, name)
         if workflow is None or workflow.mode != _ENFORCE:
             return None
-        told = {"workflow": name, "state": workflow.state, "owner": workflow.owner}
+        facts = {"workflow": name, "state": workflow.state, "owner": workflow.owner}
         if workflow.state == "retired":
             fix = f"Ask {workflow.owner or 'its sponsor'}; register it again, under an owner, if it is needed."
-            return Refused("workflow.retired", f"workflow {name!r} was retired", **told, fix=fix)
+            return Refused("workflow.retired", f"workflow {name!r} was retired", **facts, fix=fix)
         if labels.get(names.TEST) == "yes":
             return None
         if workflow.state == "registered":
             fix = f"`holdfast plan check {name}` says what its launch waits for; test keys may run before it."
-            return Refused("workflow.launch", f"workflow {name!r} is registered and was not launched", **told, fix=fix)
+            return Refused("workflow.launch", f"workflow {name!r} is registered and was not launched", **facts, fix=fix)
         failure = self.standings.failing(tenant, name)
         if failure is None:
             return None
         gate = {"gate": failure.gate, "why": failure.text, "since_ms": failure.since_ms, "owner": failure.owner}
         why = f"workflow {name!r} begins nothing new: gate {failure.gate} fails: {failure.text}"
-        return Refused("workflow.gate", why, **{**told, **gate}, **({"fix": failure.fix} if failure.fix else {}))
+        return Refused("workflow.gate", why, **{**facts, **gate}, **({"fix": failure.fix} if failure.fix else {}))
 
 
 def _halt(stop: StopOrder | None) -> Halt | None:

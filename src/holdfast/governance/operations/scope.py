@@ -14,8 +14,8 @@ from holdfast.session.state import RunState, State
 Step = Literal["cancel", "force", "wait"]
 
 
-class Whose(Protocol):
-    """Whose work a run is."""
+class WorkOwner(Protocol):
+    """WorkOwner work a run is."""
 
     def workflows_of(self, tenant: str, labels: Mapping[str, str], agent: str) -> Sequence[str]:
         """By which names of a workflow it is stopped."""
@@ -33,7 +33,7 @@ class StopWork(NamedTuple):
     found: FoundSession
 
 
-def concerns(stop: StopOrder, run: RunState, whose: Whose) -> bool:
+def concerns(stop: StopOrder, run: RunState, whose: WorkOwner) -> bool:
     """Whether a run is in the scope of a stop. Of a tool that is a run with a call of it that has not ended. A model is
     asked by the gateway, which ends those calls by itself."""
     if stop.scope == "everything":
@@ -47,7 +47,7 @@ def concerns(stop: StopOrder, run: RunState, whose: Whose) -> bool:
     return False
 
 
-def work_of(state: State, stop: StopOrder, whose: Whose) -> StopWork:
+def work_of(state: State, stop: StopOrder, whose: WorkOwner) -> StopWork:
     """What a stop concerns in a session."""
     inside = {run.id for run in state.runs.values() if concerns(stop, run, whose)}
     tops = tuple(state.runs[ident] for ident in state.runs if ident in inside and not _below(state, ident, inside))

@@ -69,7 +69,8 @@ class Operations:
         self._calls = calls
         self._runs = runs
         self._refreshing = asyncio.Lock()
-        self._held: dict[str, StopOrder] = {}
+        self._flushing = asyncio.Lock()
+        self._by_stop: dict[str, StopOrder] = {}
         self._ending: dict[str, tuple[StopEnding, asyncio.Task[None]]] = {}
         self._ended: defaultdict[str, int] = defaultdict(int)  # calls, by stop, that are not on record yet
         self._started = False
@@ -80,7 +81,7 @@ class Operations:
         """Read which stops hold: from here on they are refused, and what is new of them is ended. Raises of the store."""
         async with self._refreshing:  # who began to read earlier must not have the last word
             found = await self._store.read(store.holding)
-            before, self._held = self._held, {stop.id: stop for stop in found}
+            before, self._by_stop = self._by_stop, {stop.id: stop for stop in found}
             self.rules.stops = StopBook(found)
             for stop in found:
                 if stop.id not in before and self._calls is not None:
@@ -114,21 +115,22 @@ class Operations:
 
     async def flush(self) -> None:
         """Write down how often stops refused something, and how many calls they ended. Raises of the store; nothing is lost."""
-        refused, self.rules.refused = self.rules.refused, type(self.rules.refused)()
-        ended, self._ended = self._ended, defaultdict(int)
-        more = {
-            ident: {"refused": refused[ident], "calls": ended.get(ident, 0)}
-            for ident in {*refused, *(ident for ident, count in ended.items() if count)}
-        }
-        if not more:
-            return
-        try:
-            await self._store.write(lambda connection: store.count_more(connection, more))
-        except BaseException:
-            self.rules.refused.update(refused)
-            for ident, count in ended.items():
-                self._ended[ident] += count
-            raise
+        async with self._flushing:  # whoever comes second must not read what the first is still writing
+            refused, self.rules.refused = self.rules.refused, type(self.rules.refused)()
+            ended, self._ended = self._ended, defaultdict(int)
+            more = {
+                ident: {"refused": refused[ident], "calls": ended.get(ident, 0)}
+                for ident in {*refused, *(ident for ident, count in ended.items() if count)}
+            }
+            if not more:
+                return
+            try:
+                await self._store.write(lambda connection: store.count_more(connection, more))
+            except BaseException:
+                self.rules.refused.update(refused)
+                for ident, count in ended.items():
+                    self._ended[ident] += count
+                raise
 
     # --- stops
     async def stop(
@@ -224,7 +226,7 @@ class Operations:
     def _carry_out(self) -> None:
         if self._runs is None or not self._started:
             return
-        for stop in self._held.values():
+        for stop in self._by_stop.values():
             if stop.state == "stopping" and stop.id not in self._ending:
                 ending = StopEnding(stop, self._runs, self._store, self._now_ms)
                 task = asyncio.get_running_loop().create_task(self._end(ending), name=f"holdfast stop {stop.id}")
@@ -233,7 +235,7 @@ class Operations:
     async def _end(self, ending: StopEnding) -> None:
         ident = ending.stop.id
         try:
-            if await ending.run(lambda: ident in self._held):
+            if await ending.run(lambda: ident in self._by_stop):
                 await self.refresh()
         except Unavailable as error:
             log.warning("stop %s is done, which is seen later here: %s", ident, error.code)

@@ -69,8 +69,8 @@ def _answers(connection: Connection, names: Sequence[str], scope: GateScope, lif
     found = {}
     for name in names:
         statement = query_text(name)
-        known = _params(scope)
-        params = {one: known[one] for one in _PARAMETER.findall(_without_comments(statement))}
+        values = _params(scope)
+        params = {one: values[one] for one in _PARAMETER.findall(_without_comments(statement))}
         rows = connection.execute(text(statement), params).mappings().fetchmany(limits.EVIDENCE_ROWS + 1)
         found[name] = _answer(name, params, rows, positions)
     return found

@@ -15,10 +15,12 @@ from holdfast.governance.rollout.registry import BY_NAME
 def sentence(
     facts: WorkflowFacts, status: Mapping[str, GateStatus], actions: Sequence[NextAction], zone: zoneinfo.ZoneInfo
 ) -> str:
-    """May it go on; who must do what by when."""
+    """May it go on; who must do what by when: of the gate that it names, where it names one."""
     wanted = missing(facts, status)
     may = _may(facts, status, wanted)
-    own = next((one for one in actions if facts.workflow in one.workflows), None)
+    first = _running(facts, status, wanted)[:1]
+    mine = [one for one in actions if facts.workflow in one.workflows]
+    own = next((one for one in mine if one.gate in first), mine[0] if mine else None)
     if own is None:
         return f"{may}."
     due = f" by {datetime.datetime.fromtimestamp(own.due_ms / 1_000, zone):%a %d %b}" if own.due_ms else ""
@@ -26,10 +28,17 @@ def sentence(
     return f"{may}. {own.who or 'Somebody'} has to{due}: {what}."
 
 
+def _running(facts: WorkflowFacts, status: Mapping[str, GateStatus], wanted: Sequence[str]) -> list[str]:
+    """The gates of running that fail; none before the launch."""
+    if facts.state == "registered":
+        return []
+    return [name for name in wanted if status[name].shown == "fail" and "R" in _holds(name)]
+
+
 def _may(facts: WorkflowFacts, status: Mapping[str, GateStatus], wanted: Sequence[str]) -> str:
-    running = [name for name in wanted if status[name].shown == "fail" and "R" in _holds(name)]
+    running = _running(facts, status, wanted)
     name = facts.workflow
-    if running and facts.state != "registered":
+    if running:
         words = f"gate {running[0]} fails: {status[running[0]].reason}"
         return (
             f"{name} begins nothing new, {words}"

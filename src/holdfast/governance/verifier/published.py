@@ -9,7 +9,7 @@ from functools import cache
 from importlib import resources
 from typing import Final, NamedTuple
 
-from holdfast.governance.verifier.rules import models, money, owner, stage
+from holdfast.governance.verifier.rules import care, models, money, owner, stage
 from holdfast.governance.verifier.rules.judgement import Rule
 
 
@@ -29,9 +29,9 @@ class PublishedGate(NamedTuple):
 
 
 PUBLISHED: Final[dict[str, PublishedGate]] = {
-    "1.a": PublishedGate(stage.stage, ("workflow", "stage_runs", "manifest_tools"), {"lost_percent": 5}),
+    "1.a": PublishedGate(stage.stage, ("workflow", "stage_runs", "manifest_tools", "unrecorded_runs"), {"lost_percent": 5}),
     "1.b": PublishedGate(
-        stage.no_skip, ("workflow", "stages", "passed"),
+        stage.no_skip, ("workflow", "stages", "passed", "waived"),
         {"days": 28, "runs": 200, "gates": "4.a,5.a,5.b,6.b,7.b,8.b,9.a,9.b,11.a"},
     ),
     "4.a": PublishedGate(
@@ -52,8 +52,19 @@ PUBLISHED: Final[dict[str, PublishedGate]] = {
         money.accounts, ("weeks", "weeks_spent", "units"), {"weeks": 13, "usd": 1, "ppm": 5_000}, of_organisation=True
     ),
     "6.a": PublishedGate(
-        owner.owner, ("workflow", "directory", "people", "acceptances", "sign_ins"),
-        {"directory_h": 24, "accepted_days": 180, "sign_in_days": 30, "own_unit": 1, "central_it": "it,central-it"},
+        owner.owner, ("workflow", "directory", "people", "acceptances", "sign_ins", "succession"),
+        {"directory_h": 24, "accepted_days": 180, "sign_in_days": 30, "succession_days": 14, "own_unit": 1, "central_it": "it,central-it"},
+    ),
+    "6.b": PublishedGate(
+        care.sustained, ("workflow", "inbox_due", "inbox_kinds", "inbox_handling", "inbox_looks", "owner_hours"),
+        {"percent": 90, "least": 5, "look_h": 24},
+    ),
+    "9.a": PublishedGate(
+        care.people_protected, ("seated_claims", "first_tokens", "load_tests"),
+        {"times_percent": 150, "least": 500, "unclaimed_permille": 10, "test_days": 30},
+    ),
+    "9.b": PublishedGate(
+        care.streaming, ("seated_runs", "builds", "validations"), {"days": 30}, of_organisation=True
     ),
 }  # fmt: skip
 """The gates that are built."""

@@ -132,21 +132,12 @@ async def not_back_dated(store: PlanRows, verdict: StatedVerdict) -> list[Remark
 
 
 async def passed_fits(store: PlanRows, verdict: StatedVerdict) -> list[Remark]:
-    """Whether what 1.b reads of other gates is what was on record of them then. Raises ``store.unavailable``."""
+    """Whether the verdicts of other gates that 1.b reads are on record. Raises ``store.unavailable``."""
     found = []
-    where = "tenant = :tenant AND gate = :gate AND workflow IN (:workflow, '') AND computed_ms <= :at_ms AND verdict = :verdict"
     for row in verdict.rows("passed"):
-        if row.get("verdict") == "unknown":
-            continue
-        params = {
-            "tenant": verdict.tenant, "gate": row.get("gate"), "workflow": verdict.workflow, "at_ms": verdict.computed_ms,
-            "verdict": row.get("verdict"),
-        }  # fmt: skip
-        others, _ = await stated_verdicts(store, f"{where} ORDER BY computed_ms DESC LIMIT 1", params)
-        if not others or others[0].valid_until_ms <= verdict.as_of_ms:
-            found.append(
-                against(f"forged: no verdict {row.get('verdict')!s:.20} of {row.get('gate')!s:.8} was on record then")
-            )
+        there, _ = await stated_verdicts(store, "id = :id", {"id": row.get("id")})
+        if not there or any(getattr(there[0], name) != row.get(name) for name in HASHED if name != "thresholds"):
+            found.append(against(f"forged: the verdict of {row.get('gate')!s:.8} that it reads is not on record"))
     return found
 
 

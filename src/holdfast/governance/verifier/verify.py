@@ -197,7 +197,7 @@ def _dependent(plan: StatedPlan, remarks: dict[str, list[Remark]]) -> None:
         for row in verdict.rows("passed"):
             gate = str(row.get("gate"))
             other = by_place.get((gate, verdict.workflow)) or by_place.get((gate, ""))
-            if other is None or row.get("waived") or (other.status is not None and other.status.standing):
+            if other is None or (other.status is not None and other.status.standing):
                 continue
             own = remarks[_subject(verdict)]
             if worst([one.outcome for one in remarks[_subject(other)]]) == "disagree":

@@ -9,7 +9,7 @@ import pytest
 
 from holdfast.governance.inbox.assembly import inbox_of
 from holdfast.governance.inbox.model import Condition
-from holdfast.governance.inbox.service import Inbox
+from holdfast.governance.inbox.service import OwnerInbox
 from holdfast.governance.messages.model import Message
 from holdfast.governance.store.store import Store
 from holdfast.testing import FakeClock
@@ -80,15 +80,15 @@ async def company(store: Store, clock: FakeClock) -> Company:
 
 
 @pytest.fixture
-def inbox(company: Company, things: Things, letters: Letters) -> Inbox:
+def inbox(company: Company, things: Things, letters: Letters) -> OwnerInbox:
     """An inbox with nothing but ``things`` in it."""
-    made = Inbox(company.store, company.directory, company.organisation.zone, company.clock.wall_ms, [letters])
+    made = OwnerInbox(company.store, company.directory, company.organisation.zone, company.clock.wall_ms, [letters])
     made.sources.append(things)
     return made
 
 
 @pytest.fixture
-def whole(company: Company, letters: Letters) -> Inbox:
+def whole(company: Company, letters: Letters) -> OwnerInbox:
     """The inbox with all its sources, and no budgets."""
     return inbox_of(
         company.store, company.organisation, company.directory, company.workflows, company.plan, lambda tenant: (),

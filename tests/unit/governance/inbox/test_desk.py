@@ -11,7 +11,7 @@ from holdfast.extensions import Principal
 from holdfast.governance.actions import ActionCall
 from holdfast.governance.inbox import desk
 from holdfast.governance.inbox.desk import InboxDesk
-from holdfast.governance.inbox.service import Inbox
+from holdfast.governance.inbox.service import OwnerInbox
 from holdfast.governance.workflows.model import OwnerHours
 from holdfast.session.access import Capability
 from tests.unit.governance.inbox.conftest import Things, thing
@@ -26,7 +26,7 @@ def call(person: str, *verbs: str, **facts: str) -> ActionCall:
 
 
 @pytest.fixture
-async def at(company: Company, inbox: Inbox, things: Things) -> InboxDesk:
+async def at(company: Company, inbox: OwnerInbox, things: Things) -> InboxDesk:
     await company.manifest(hours=OwnerHours(0.1))
     things.found = [thing("a", workflow=WORKFLOW), thing("b", person="bob")]
     await inbox.compute(TENANT)

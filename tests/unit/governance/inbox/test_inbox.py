@@ -8,20 +8,20 @@ import pytest
 
 from holdfast.errors import Refused
 from holdfast.governance.inbox.model import DAY_MS, HOUR_MS, MINUTE_MS, InboxItem
-from holdfast.governance.inbox.service import Inbox
+from holdfast.governance.inbox.service import OwnerInbox
 from tests.unit.governance.inbox.conftest import Things, thing
 from tests.unit.governance.rollout.conftest import TENANT, Company
 
 pytestmark = pytest.mark.anyio
 
 
-async def only(inbox: Inbox, person: str | None = "ann") -> InboxItem:
+async def only(inbox: OwnerInbox, person: str | None = "ann") -> InboxItem:
     (item,) = (await inbox.listed(TENANT, person)).items
     return item
 
 
 async def test_what_is_computed_is_there_once_and_closed_when_it_is_gone(
-    inbox: Inbox, things: Things, company: Company
+    inbox: OwnerInbox, things: Things, company: Company
 ) -> None:
     things.found = [thing(due_ms=company.clock.wall_ms() + DAY_MS)]
     assert len((await inbox.compute(TENANT)).opened) == 1
@@ -35,7 +35,7 @@ async def test_what_is_computed_is_there_once_and_closed_when_it_is_gone(
     assert [one.id for one in await inbox.history(TENANT, "ann")] == [item.id]
 
 
-async def test_saying_done_closes_nothing_that_is_still_so(inbox: Inbox, things: Things) -> None:
+async def test_saying_done_closes_nothing_that_is_still_so(inbox: OwnerInbox, things: Things) -> None:
     things.found = [thing()]
     await inbox.compute(TENANT)
     item, why = await inbox.done(TENANT, (await only(inbox)).id, "user:ann")
@@ -46,7 +46,7 @@ async def test_saying_done_closes_nothing_that_is_still_so(inbox: Inbox, things:
     assert (await inbox.done(TENANT, item.id, "user:ann"))[0].closed_ms == item.closed_ms
 
 
-async def test_a_source_that_fails_closes_nothing(inbox: Inbox, things: Things) -> None:
+async def test_a_source_that_fails_closes_nothing(inbox: OwnerInbox, things: Things) -> None:
     things.found = [thing()]
     await inbox.compute(TENANT)
     things.fails = True
@@ -59,7 +59,9 @@ async def test_a_source_that_fails_closes_nothing(inbox: Inbox, things: Things) 
     assert (await inbox.listed(TENANT, "ann")).failures == {}
 
 
-async def test_one_key_is_one_item_and_the_earlier_date_counts(inbox: Inbox, things: Things, company: Company) -> None:
+async def test_one_key_is_one_item_and_the_earlier_date_counts(
+    inbox: OwnerInbox, things: Things, company: Company
+) -> None:
     now = company.clock.wall_ms()
     things.found = [thing(due_ms=now + 9 * DAY_MS), thing(due_ms=now + 5 * DAY_MS)]
     await inbox.compute(TENANT)
@@ -73,7 +75,7 @@ async def test_one_key_is_one_item_and_the_earlier_date_counts(inbox: Inbox, thi
 
 
 async def test_what_comes_back_within_a_day_is_the_same_item_due_when_it_was(
-    inbox: Inbox, things: Things, company: Company
+    inbox: OwnerInbox, things: Things, company: Company
 ) -> None:
     now = company.clock.wall_ms()
     things.found = [thing(due_ms=now + DAY_MS)]
@@ -97,7 +99,7 @@ async def test_what_comes_back_within_a_day_is_the_same_item_due_when_it_was(
 
 
 async def test_what_stops_something_is_first_then_what_is_due_and_the_rest_is_counted(
-    inbox: Inbox, things: Things, company: Company
+    inbox: OwnerInbox, things: Things, company: Company
 ) -> None:
     now = company.clock.wall_ms()
     things.found = [thing("old", severity="low")]
@@ -116,7 +118,7 @@ async def test_what_stops_something_is_first_then_what_is_due_and_the_rest_is_co
     assert len((await inbox.listed(TENANT, None)).items) == 7
 
 
-async def test_of_another_tenant_nothing_is_seen(inbox: Inbox, things: Things) -> None:
+async def test_of_another_tenant_nothing_is_seen(inbox: OwnerInbox, things: Things) -> None:
     things.found = [thing()]
     await inbox.compute(TENANT)
     ident = (await only(inbox)).id
@@ -126,7 +128,7 @@ async def test_of_another_tenant_nothing_is_seen(inbox: Inbox, things: Things) -
             await ask
 
 
-async def test_who_has_it_now_has_not_seen_it(inbox: Inbox, things: Things) -> None:
+async def test_who_has_it_now_has_not_seen_it(inbox: OwnerInbox, things: Things) -> None:
     things.found = [thing()]
     await inbox.compute(TENANT)
     assert (await inbox.item(TENANT, (await only(inbox)).id, "bob")).seen_ms == 0  # a look by somebody else is none
@@ -137,7 +139,7 @@ async def test_who_has_it_now_has_not_seen_it(inbox: Inbox, things: Things) -> N
     assert (item.person, item.seen_ms, item.seen_by) == ("bob", 0, "")
 
 
-async def handled(inbox: Inbox, things: Things, company: Company, key: str, minutes: float, **facts: Any) -> None:
+async def handled(inbox: OwnerInbox, things: Things, company: Company, key: str, minutes: float, **facts: Any) -> None:
     """Somebody has an item in hand for a while, and it is gone then."""
     things.found = [thing(key, **facts)]
     (item,) = (await inbox.compute(TENANT)).opened
@@ -149,7 +151,7 @@ async def handled(inbox: Inbox, things: Things, company: Company, key: str, minu
 
 
 async def test_handling_is_measured_from_when_it_was_opened_and_declared_until_there_are_five(
-    inbox: Inbox, things: Things, company: Company
+    inbox: OwnerInbox, things: Things, company: Company
 ) -> None:
     for number, minutes in enumerate((4, 6, 8, 600)):
         await handled(inbox, things, company, f"k{number}", minutes, workflow="w")

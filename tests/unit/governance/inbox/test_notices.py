@@ -7,7 +7,7 @@ import pytest
 from holdfast.governance import limits
 from holdfast.governance.directory.model import Person
 from holdfast.governance.inbox.model import DAY_MS, HOUR_MS
-from holdfast.governance.inbox.service import Inbox
+from holdfast.governance.inbox.service import OwnerInbox
 from holdfast.governance.messages.mail import MailServer, MailWay
 from holdfast.governance.messages.model import Message
 from holdfast.governance.messages.webhook import webhook_body
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 MORNING_H = 10  # later than digests begin, in the company's time zone
 
 
-async def look(inbox: Inbox, letters: Letters) -> list[str]:
+async def look(inbox: OwnerInbox, letters: Letters) -> list[str]:
     """What is told at this moment."""
     before = len(letters.sent)
     await inbox.compute(TENANT)
@@ -38,7 +38,7 @@ def morning(company: Company) -> Company:
 
 
 async def test_what_stops_something_is_told_at_once_and_once(
-    morning: Company, inbox: Inbox, things: Things, letters: Letters
+    morning: Company, inbox: OwnerInbox, things: Things, letters: Letters
 ) -> None:
     await morning.people(Person("ann", unit="sales", email="ann@acme.example"))
     morning.clock.advance((24 - MORNING_H + 1) * 3_600)  # one in the morning
@@ -51,7 +51,7 @@ async def test_what_stops_something_is_told_at_once_and_once(
 
 
 async def test_a_digest_a_day_where_something_is_new_or_due(
-    morning: Company, inbox: Inbox, things: Things, letters: Letters
+    morning: Company, inbox: OwnerInbox, things: Things, letters: Letters
 ) -> None:
     now = morning.clock.wall_ms()
     things.found = [thing("a", due_ms=now + 3 * DAY_MS), thing("b"), thing("c", person="bob")]
@@ -66,7 +66,7 @@ async def test_a_digest_a_day_where_something_is_new_or_due(
     assert await look(inbox, letters) == [], "nothing is new, and of what is due somebody was told"
 
 
-async def test_no_digest_at_night(morning: Company, inbox: Inbox, things: Things, letters: Letters) -> None:
+async def test_no_digest_at_night(morning: Company, inbox: OwnerInbox, things: Things, letters: Letters) -> None:
     things.found = [thing()]
     morning.clock.advance((24 - MORNING_H + limits.INBOX_DIGEST_HOUR - 1) * 3_600)
     assert await look(inbox, letters) == []
@@ -75,7 +75,7 @@ async def test_no_digest_at_night(morning: Company, inbox: Inbox, things: Things
 
 
 async def test_the_sponsor_is_told_once_it_is_late(
-    morning: Company, inbox: Inbox, things: Things, letters: Letters
+    morning: Company, inbox: OwnerInbox, things: Things, letters: Letters
 ) -> None:
     things.found = [thing(sponsor="cem", due_ms=morning.clock.wall_ms() + HOUR_MS)]
     assert await look(inbox, letters) == ["Inbox of ann: 1 new and 1 due"]
@@ -87,14 +87,18 @@ async def test_the_sponsor_is_told_once_it_is_late(
     assert await look(inbox, letters) == []
 
 
-async def test_a_long_digest_counts_the_rest(morning: Company, inbox: Inbox, things: Things, letters: Letters) -> None:
+async def test_a_long_digest_counts_the_rest(
+    morning: Company, inbox: OwnerInbox, things: Things, letters: Letters
+) -> None:
     things.found = [thing(f"k{number:02}") for number in range(13)]
     await look(inbox, letters)
     assert "and 3 more: holdfast inbox list" in letters.sent[0].lines
     assert len([line for line in letters.sent[0].lines if line.startswith("- ")]) == limits.INBOX_DIGEST_ROWS
 
 
-async def test_what_nobody_took_is_told_later(morning: Company, inbox: Inbox, things: Things, letters: Letters) -> None:
+async def test_what_nobody_took_is_told_later(
+    morning: Company, inbox: OwnerInbox, things: Things, letters: Letters
+) -> None:
     letters.works = False
     things.found = [thing(stops=True)]
     assert await look(inbox, letters) == []
@@ -105,7 +109,9 @@ async def test_what_nobody_took_is_told_later(morning: Company, inbox: Inbox, th
     assert "thing a" in await look(inbox, letters)
 
 
-async def test_who_left_is_written_to_no_more(morning: Company, inbox: Inbox, things: Things, letters: Letters) -> None:
+async def test_who_left_is_written_to_no_more(
+    morning: Company, inbox: OwnerInbox, things: Things, letters: Letters
+) -> None:
     await morning.people(Person("ann", unit="sales", email="ann@acme.example", active=False))
     things.found = [thing(stops=True)]
     await look(inbox, letters)

@@ -10,7 +10,7 @@ from holdfast.governance.budgets import request_store
 from holdfast.governance.budgets.model import Budget, RaiseRequest
 from holdfast.governance.directory.model import Person
 from holdfast.governance.inbox.model import DAY_MS, InboxItem
-from holdfast.governance.inbox.service import Inbox
+from holdfast.governance.inbox.service import OwnerInbox
 from holdfast.governance.inbox.sources.requests import RequestConditions
 from holdfast.governance.ledger.model import Row
 from holdfast.governance.ledger.store import add_rows
@@ -23,7 +23,7 @@ from tests.unit.governance.rollout.conftest import TENANT, WORKFLOW, Company
 pytestmark = pytest.mark.anyio
 
 
-async def items(company: Company, inbox: Inbox) -> dict[str, InboxItem]:
+async def items(company: Company, inbox: OwnerInbox) -> dict[str, InboxItem]:
     """What everybody has to do now, by kind and person."""
     await company.plan.compute(TENANT)
     await inbox.compute(TENANT)
@@ -32,7 +32,7 @@ async def items(company: Company, inbox: Inbox) -> dict[str, InboxItem]:
     return {f"{one.kind} {one.person or one.role}": one for one in page.items}
 
 
-async def test_gates_in_the_way_are_somebodys_until_they_are_green(company: Company, whole: Inbox) -> None:
+async def test_gates_in_the_way_are_somebodys_until_they_are_green(company: Company, whole: OwnerInbox) -> None:
     await company.manifest(mode="enforce", owner="ann", deputy="")
     found = await items(company, whole)
     assert found["gate:6.a cem"].what == "Name a deputy in the manifest, and apply it"
@@ -44,7 +44,7 @@ async def test_gates_in_the_way_are_somebodys_until_they_are_green(company: Comp
     assert "gate:6.a cem" not in await items(company, whole)
 
 
-async def test_a_gate_of_running_that_fails_stops_and_is_due_in_a_day(company: Company, whole: Inbox) -> None:
+async def test_a_gate_of_running_that_fails_stops_and_is_due_in_a_day(company: Company, whole: OwnerInbox) -> None:
     await company.manifest(mode="enforce")
     await company.staffed()
     for state in ("pilot", "production"):
@@ -55,7 +55,7 @@ async def test_a_gate_of_running_that_fails_stops_and_is_due_in_a_day(company: C
 
 
 async def test_what_fails_in_production_and_stops_nothing_is_an_alarm_with_a_date(
-    company: Company, whole: Inbox
+    company: Company, whole: OwnerInbox
 ) -> None:
     await company.manifest()
     row = Row(id="a1", call="c1", at_ms=company.clock.wall_ms() - 2 * DAY_MS, day="2025-06-10", month="2025-06",
@@ -70,7 +70,7 @@ async def test_what_fails_in_production_and_stops_nothing_is_an_alarm_with_a_dat
     assert alarm.due_ms == company.clock.wall_ms() + 14 * DAY_MS
 
 
-async def test_acceptances_are_asked_for_and_again_before_they_end(company: Company, whole: Inbox) -> None:
+async def test_acceptances_are_asked_for_and_again_before_they_end(company: Company, whole: OwnerInbox) -> None:
     await company.manifest()
     assert {"accept.role ann", "accept.role bob"} <= (await items(company, whole)).keys()
     await company.staffed()
@@ -80,13 +80,13 @@ async def test_acceptances_are_asked_for_and_again_before_they_end(company: Comp
     assert found["accept.role ann"].due_ms - company.clock.wall_ms() == 13.5 * DAY_MS
 
 
-async def test_a_deputy_who_left_is_the_owners_to_replace(company: Company, whole: Inbox) -> None:
+async def test_a_deputy_who_left_is_the_owners_to_replace(company: Company, whole: OwnerInbox) -> None:
     await company.manifest()
     await company.people(Person("ann", unit="sales"), Person("bob", unit="sales", active=False))
     assert (await items(company, whole))["people.left ann"].title == "answer-mail: its deputy bob has left"
 
 
-async def test_a_waiver_that_ends_soon_is_told_a_week_before(company: Company, whole: Inbox) -> None:
+async def test_a_waiver_that_ends_soon_is_told_a_week_before(company: Company, whole: OwnerInbox) -> None:
     await company.manifest(deputy="")
     until_ms = company.clock.wall_ms() + 20 * DAY_MS
     await company.plan.waive(TENANT, "6.a", WORKFLOW, by="user:cem", reason="soon", until_ms=until_ms, may_waive=False)
@@ -98,7 +98,7 @@ async def test_a_waiver_that_ends_soon_is_told_a_week_before(company: Company, w
     assert "waiver.ends ann" not in await items(company, whole)
 
 
-async def test_a_request_for_money_waits_for_whoever_decides(company: Company, whole: Inbox) -> None:
+async def test_a_request_for_money_waits_for_whoever_decides(company: Company, whole: OwnerInbox) -> None:
     budget = Budget(id="b-1", name="mail", decider="user:dee", scope={"workflow": WORKFLOW})
     whole.sources.append(RequestConditions(company.store, lambda tenant: (budget,)))
     whole.sources[:] = [one for one in whole.sources if one.name != "requests"] + whole.sources[-1:]
@@ -114,7 +114,7 @@ async def test_a_request_for_money_waits_for_whoever_decides(company: Company, w
     assert "budget.request dee" not in await items(company, whole)
 
 
-async def test_an_idea_that_nobody_judged(company: Company, whole: Inbox) -> None:
+async def test_an_idea_that_nobody_judged(company: Company, whole: OwnerInbox) -> None:
     idea = {"id": "x", "tenant": TENANT, "name": "sort-mail", "title": "Sort mail", "by": "user:flo", "at_ms": 5, "document": {},
             "state": "new", "workflow": "", "changed_ms": 5}  # fmt: skip
     await company.store.write(lambda connection: connection.execute(workflow_ideas.insert(), idea))
@@ -141,7 +141,7 @@ async def ran(company: Company, count: int, *, again: int = 0, failed: int = 0) 
     await company.store.write(work)
 
 
-async def test_answers_that_people_ask_again_are_looked_at(company: Company, whole: Inbox) -> None:
+async def test_answers_that_people_ask_again_are_looked_at(company: Company, whole: OwnerInbox) -> None:
     await company.manifest()
     await ran(company, 40, again=4)
     assert not [key for key in await items(company, whole) if key.startswith("work")]

@@ -13,7 +13,7 @@ from holdfast.gateway.settings import GatewaySettings
 from holdfast.governance.app import Governance
 from holdfast.governance.directory.model import Person
 from holdfast.governance.directory.service import Directory
-from holdfast.governance.inbox.service import Inbox
+from holdfast.governance.inbox.service import OwnerInbox
 from holdfast.governance.inbox.succession import BY, Succession
 from holdfast.governance.messages.model import Message
 from holdfast.governance.organisation.document import parse
@@ -29,7 +29,7 @@ CEM = Person("cem", unit="it", email="cem@acme.example")
 
 
 @pytest.fixture
-async def staffed(company: Company, whole: Inbox) -> Company:
+async def staffed(company: Company, whole: OwnerInbox) -> Company:
     """Ann owns it, bob is deputy, cem sponsors it; it is in production, and enforced."""
     company.plan.before_compute = Succession(company.workflows, company.directory, whole).settle
     await company.manifest(mode="enforce")
@@ -47,7 +47,7 @@ def facts(company: Company) -> Any:
 
 
 async def test_the_deputy_acts_as_owner_and_both_who_must_know_are_told(
-    staffed: Company, whole: Inbox, letters: Letters
+    staffed: Company, whole: OwnerInbox, letters: Letters
 ) -> None:
     before = facts(staffed)
     await staffed.people(GONE, BOB, CEM)
@@ -102,7 +102,7 @@ async def test_who_makes_themselves_owner_needs_a_deputy_at_once(staffed: Compan
     assert await staffed.verdict("6.a") == ("fail", "bob has no deputy")
 
 
-async def test_both_gone_freezes_at_once(staffed: Company, whole: Inbox, letters: Letters) -> None:
+async def test_both_gone_freezes_at_once(staffed: Company, whole: OwnerInbox, letters: Letters) -> None:
     await staffed.people(GONE, Person("bob", unit="sales", active=False), CEM)
     assert await staffed.verdict("6.a") == ("fail", "the owner ann has left")
     failure = staffed.plan.failing(TENANT, WORKFLOW)

@@ -191,7 +191,7 @@ async def test_a_key_that_nobody_knows_is_unknown_until_it_has_a_name(till: Till
     till.keys.note(Stranger(fingerprint(secret), "10.0.0.1", "curl", "/v1", till.clock.wall_ms()))
     await till.keys.flush()
     till.pass_days(0.01)
-    assert await till.verdict("4.b") == ("unknown", "1 keys came to the gateway that nobody knows")
+    assert await till.verdict("4.b") == ("unknown", "1 key came to the gateway that nobody knows")
     request = KeyRequest(name="curl", workflow=WORKFLOW, team="sales", task="reply")
     await till.keys.adopt(fingerprint(secret), request, by="user:root")
     till.pass_days(0.01)

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from holdfast.governance.directory.model import Person
-from holdfast.governance.rollout import monday
+from holdfast.governance.rollout import monday, overview
 from holdfast.governance.rollout.monday import Monday, waiver_lines
 from holdfast.governance.rollout.monday_text import COLUMNS, MailPart, monday_mail
 from tests.unit.governance.rollout.conftest import DAY_MS, TENANT, WORKFLOW, Company, with_
@@ -31,6 +31,19 @@ async def test_whoever_has_to_do_something_stands_there_with_a_date(company: Com
     (line,) = found.workflows
     assert (line.workflow, line.stands, line.words) == (WORKFLOW, "fail", "held up")
     assert "6.a" not in found.unbuilt and "7.a" in found.unbuilt
+
+
+async def test_the_sentence_says_what_mends_the_gate_that_it_names(company: Company) -> None:
+    await company.manifest(deputy="")
+    await company.workflows.set_state(TENANT, WORKFLOW, "pilot", by="user:root", reason="it runs")
+    await company.plan.compute(TENANT)
+    some = company.plan.workflows(TENANT)
+    actions = overview.actions(company.plan, TENANT, some, overview.status_by_gate(company.plan, TENANT, some))
+    said = (await overview.plan_status(company.plan, TENANT, WORKFLOW))["workflows"][0]["sentence"]
+    named = said.partition("gate ")[2].partition(" fails")[0]
+    action = next(one for one in actions if one.gate == named)
+    assert actions[0].gate != named, "something else comes first in the order of the plan"
+    assert f"{action.who} has to" in said and action.what[1:] in said
 
 
 async def test_a_gate_flips_and_is_forgotten_after_a_week(company: Company) -> None:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import update
 
 from holdfast.governance.inbox.model import DAY_MS, Condition, InboxItem
-from holdfast.governance.inbox.service import Inbox
+from holdfast.governance.inbox.service import OwnerInbox
 from holdfast.governance.store.tables.inbox import inbox_items
 from holdfast.governance.workflows.model import OwnerHours
 from tests.unit.governance.rollout.conftest import TENANT, WORKFLOW, Company
@@ -25,7 +25,7 @@ class Work:
         self.company = company
         self.there: dict[str, Condition] = {}
         self.fails = False
-        self.inbox = Inbox(company.store, company.directory, company.organisation.zone, company.clock.wall_ms)
+        self.inbox = OwnerInbox(company.store, company.directory, company.organisation.zone, company.clock.wall_ms)
         self.inbox.sources.append(self)
 
     async def conditions(self, tenant: str, now_ms: int, /) -> list[Condition]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 from hypothesis import strategies as st
+
+from holdfast.governance.rollout.model import VerdictRow, identity
 
 AS_OF = 1_764_000_000_000
 DAY = 86_400_000
@@ -16,7 +19,6 @@ COUNT = st.integers(0, 300)
 NAME = st.sampled_from(["ann", "Ann", "bob", "ann@acme.example", "eve", ""])
 UNIT = st.sampled_from(["sales", "Sales", "it", "support", ""])
 STAGE = st.sampled_from(["chat", "pilot", "stateful", ""])
-VERDICT = st.sampled_from(["pass", "fail", "unknown", "not_applicable"])
 
 
 def rows(most: int = 4, **columns: st.SearchStrategy[Any]) -> Strategy:
@@ -71,6 +73,28 @@ def sign_ins() -> Strategy:
     return st.one_of(st.just(whole), st.just(whole), rows(3, person=NAME, at_ms=before(30 * DAY)))
 
 
+WANTED = ["4.a", "5.a", "5.b", "6.b", "7.b", "8.b", "9.a", "9.b", "11.a"]
+
+
+@st.composite
+def passed(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Verdicts of other gates as they are on record, mostly all of them passed; some were changed afterwards."""
+    found = []
+    for gate in [*WANTED, "6.a", "10.a"]:
+        if draw(st.sampled_from([True] * 40 + [False])):
+            word: Any = draw(st.sampled_from(["pass"] * 40 + ["fail", "unknown", "not_applicable"]))
+            row = VerdictRow(
+                tenant="default", gate=gate, workflow="w", profile="enterprise", version=0, thresholds={"days": 3, "a": "b"},
+                verdict=word, cause="", n=1, reason="r", fix="", as_of_ms=1, valid_until_ms=2, computed_ms=1, evidence="e",
+            )  # fmt: skip
+            facts = {**msgspec.structs.asdict(row), "id": identity(row), "thresholds": '{"a":"b","days":3}'}
+            del facts["since_ms"]
+            found.append(
+                {**facts, **draw(st.sampled_from([{}] * 60 + [{"verdict": "pass"}, {"n": 2}, {"thresholds": "{"}]))}
+            )
+    return found
+
+
 EVIDENCE: Mapping[str, Strategy] = {
     "workflow": workflow(),
     "stage_runs": rows(5, interactive=FLAG, memory=FLAG, side_effects=FLAG, unclassified=FLAG, lost=FLAG, n=COUNT),
@@ -78,11 +102,21 @@ EVIDENCE: Mapping[str, Strategy] = {
         3, tool=st.sampled_from(["mail", "read"]), declared=st.just("read"),
         effect=st.sampled_from(["read", "write", "memory", "unclassified"]),
     ),
-    "stages": rows(4, stage=STAGE, since_ms=before(28 * DAY, 40 * DAY), until_ms=st.one_of(st.none(), st.just(AS_OF)), runs=st.sampled_from([0, 120, 199, 200, 900])),
-    "passed": st.one_of(
-        rows(6, gate=st.sampled_from(["4.a", "5.a", "6.a", "10.a", "11.a"]), verdict=VERDICT, waived=FLAG),
-        st.just([{"gate": gate, "verdict": "pass", "waived": 0} for gate in ["4.a", "5.a", "5.b", "6.b", "7.b", "8.b", "9.a", "9.b", "11.a"]]),
+    "stages": st.one_of(
+        st.just([
+            {"stage": stage, "since_ms": AS_OF - 90 * DAY + place, "until_ms": AS_OF - 9 * DAY, "runs": 200}
+            for place, stage in enumerate(("chat", "pilot"))
+        ]),
+        rows(4, stage=STAGE, since_ms=before(28 * DAY, 40 * DAY), until_ms=st.one_of(st.none(), st.just(AS_OF)),
+             runs=st.sampled_from([0, 120, 199, 200, 900])),
     ),
+    "passed": passed(),
+    "waived": rows(2, gate=st.sampled_from(["4.a", "5.a", "7.b", "11.a"]), workflow=st.just("w"), id=st.just("w-1")),
+    "unrecorded_runs": st.sampled_from([0, 0, 1, 50]).map(lambda n: [{"n": n}]),
+    "succession": rows(
+        3, id=st.just("s"), before=st.sampled_from(["eve", "Eve", "zoe"]), after=st.sampled_from(["ann", "Ann", "bob"]),
+        at_ms=before(14 * DAY, 10 * DAY),
+    ).map(lambda found: sorted(found, key=lambda row: row["at_ms"])),
     "directory": st.one_of(
         st.just([{"source": "scim", "at_ms": AS_OF - HOUR}]),
         rows(2, source=st.sampled_from(["scim", "import"]), at_ms=before(24 * HOUR, DAY)),

@@ -80,7 +80,12 @@ def outcomes() -> Strategy:
         "lost": st.sampled_from([0, 1, 10, 30]), "n_before": st.sampled_from([0, 99, 100]), "costed": st.sampled_from([0, 100]),
         "cost_nano": MONEY,
     })  # fmt: skip
-    return st.lists(some, max_size=5, unique_by=lambda row: (row["task"], row["model"])).map(
+    good = [
+        {"task": task, "model": model, "n": 200, "lost": 1, "n_before": 100, "costed": 100, "cost_nano": cost}
+        for task in ("reply", "sort", "") for model, cost in (("small", NANO), ("large", 2 * NANO), ("huge", 50 * NANO))
+    ]  # fmt: skip
+    listed = st.lists(some, max_size=5, unique_by=lambda row: (row["task"], row["model"]))
+    return st.one_of(st.just(good), listed).map(
         lambda found: [
             {**{name: value for name, value in row.items() if name != "lost"}, "accepted": row["n"] - row["lost"],
              "accepted_before": max(0, row["n_before"] - row["lost"])}

@@ -194,7 +194,7 @@ async def test_no_skip_reads_what_others_say(auditor: Auditor) -> None:
         of(plan, "1.b"),
         lambda verdict: verdict["answers"][2]["rows"].append({"gate": "5.b", "verdict": "pass", "waived": 0}),
     )
-    assert "no verdict pass of 5.b was on record then" in await disagrees(auditor, plan, "1.b", store=True)
+    assert "the verdict of 5.b that it reads is not on record" in await disagrees(auditor, plan, "1.b", store=True)
 
 
 # --- waivers and numbers ---------------------------------------------------------------------------------------------

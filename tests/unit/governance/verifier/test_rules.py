@@ -15,11 +15,12 @@ from holdfast.governance.rollout.profiles import Profile
 from holdfast.governance.rollout.ruling import ruled, verdict_row
 from holdfast.governance.verifier import canonical, content, published
 from holdfast.governance.verifier.documents import StatedVerdict
+from tests.unit.governance.verifier.care_rows import CARE_EVIDENCE
 from tests.unit.governance.verifier.evidence_rows import AS_OF, EVIDENCE
 from tests.unit.governance.verifier.money_rows import MONEY_EVIDENCE, MONTH
 
 BUILT = [gate for gate in registry.GATES if gate.decide is not None]
-ROWS = {**EVIDENCE, **MONEY_EVIDENCE}
+ROWS = {**EVIDENCE, **MONEY_EVIDENCE, **CARE_EVIDENCE}
 PARAMS: dict[str, int | str] = {"month": MONTH, "workflow": "w"}
 ANSWERS = st.dictionaries(
     st.text(max_size=4), st.one_of(st.text(), st.integers(-(1 << 62), 1 << 62), st.none()), max_size=4

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 
 import type { DoorStatus, GateFacts, GateStatus, Shown } from "../src/plan/api.js";
 import { costPerAccepted } from "../src/plan/spend.js";
-import { doorShown, dueWords, gateAddress, opensAlone, planAddress, sortedGates, spanWords, stepCell, timeWords, worst } from "../src/plan/words.js";
+import { doorShown, dueWords, gateAddress, opensAlone, planAddress, sentenceOf, sortedGates, spanWords, stepCell, timeWords, worst } from "../src/plan/words.js";
 
 const DAY_MS = 86_400_000;
 const fact = (gate: string, built = true): GateFacts => ({ gate, step: Number(gate.split(".")[0]), title: `title of ${gate}`, holds: ["L"], span: "workflow", built, effect: "" });
@@ -60,6 +60,11 @@ describe("words", () => {
     expect(dueWords("UTC", late, late - DAY_MS)).toEqual({ text: "Sun 29 Nov, in 1 day", late: false });
     expect(dueWords("UTC", 0, late)).toEqual({ text: "no date", late: false });
     expect([spanWords(0), spanWords(3_600_000), spanWords(40 * DAY_MS)]).toEqual(["less than an hour", "1 hour", "40 days"]);
+  });
+  it("begin a sentence with a capital letter, and leave a name as it is", () => {
+    expect(sentenceOf("nobody owns the workflow")).toBe("Nobody owns the workflow.");
+    expect(sentenceOf("xenia.koch owns it, zoe.holm is deputy")).toBe("xenia.koch owns it, zoe.holm is deputy.");
+    expect(sentenceOf("gpt-5 served, and nobody named it.")).toBe("gpt-5 served, and nobody named it.");
   });
   it("have addresses that survive any name", () => {
     expect(planAddress()).toBe("#/plan");

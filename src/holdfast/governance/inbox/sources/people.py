@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Protocol
 
 from holdfast.governance.inbox.model import DAY_MS, Condition
-from holdfast.governance.inbox.port import Answerable, People, has_left
+from holdfast.governance.inbox.port import Answerable, InboxPeople, has_left
 from holdfast.governance.workflows.model import CurrentWorkflow, RoleAcceptance
 
 SOON_MS: Final = 14 * DAY_MS
@@ -37,7 +37,9 @@ class PeopleConditions:
 
     name: Final = "people"
 
-    def __init__(self, workflows: Staffing, people: People, numbers: Callable[[str], dict[str, int | str]]) -> None:
+    def __init__(
+        self, workflows: Staffing, people: InboxPeople, numbers: Callable[[str], dict[str, int | str]]
+    ) -> None:
         self._workflows = workflows
         self._people = people
         self._numbers = numbers

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from holdfast.governance.inbox.model import Condition
-from holdfast.governance.inbox.port import People, responsible
+from holdfast.governance.inbox.port import InboxPeople, responsible
 from holdfast.governance.rollout.alarms import alarms
 from holdfast.governance.rollout.critical_path import deadline_ms, missing
 from holdfast.governance.rollout.doors import GateStatus
@@ -31,7 +31,7 @@ class PlanConditions:
 
     name: Final = "plan"
 
-    def __init__(self, plan: Rollout, people: People) -> None:
+    def __init__(self, plan: Rollout, people: InboxPeople) -> None:
         self._plan = plan
         self._people = people
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from holdfast.governance.inbox.model import DAY_MS, Condition
-from holdfast.governance.inbox.port import People, responsible
+from holdfast.governance.inbox.port import InboxPeople, responsible
 from holdfast.governance.rollout.registry import BY_NAME
 from holdfast.governance.rollout.service import Rollout
 
@@ -18,7 +18,7 @@ class WaiverConditions:
 
     name: Final = "waivers"
 
-    def __init__(self, plan: Rollout, people: People) -> None:
+    def __init__(self, plan: Rollout, people: InboxPeople) -> None:
         self._plan = plan
         self._people = people
 

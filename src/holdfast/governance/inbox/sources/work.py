@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import Connection, Row, and_, case, func, select
 
 from holdfast.governance.inbox.model import DAY_MS, Condition
-from holdfast.governance.inbox.port import Answerable, People, responsible
+from holdfast.governance.inbox.port import Answerable, InboxPeople, responsible
 from holdfast.governance.inbox.sources.people import Staffing
 from holdfast.governance.store.store import Store
 from holdfast.governance.store.tables.outcomes import outcome_proxies as proxies
@@ -30,7 +30,7 @@ class WorkConditions:
 
     name: Final = "work"
 
-    def __init__(self, database: Store, workflows: Staffing, people: People) -> None:
+    def __init__(self, database: Store, workflows: Staffing, people: InboxPeople) -> None:
         self._store = database
         self._workflows = workflows
         self._people = people

@@ -113,10 +113,10 @@ def _false_refusals(evidence: Evidence, thresholds: Thresholds, n: int) -> Itera
     refused = sum(int(row["n"] or 0) for row in evidence["refusals"].rows)
     false = sum(int(row["n"] or 0) for row in evidence["refusals"].rows if row["was_false"] == 1)
     false += sum(int(row["false"] or 0) for row in evidence["caps"].rows if row["kind"] == "judged")
-    asked = n + refused
-    if asked >= int(thresholds["calls"]) and false * 1_000_000 > int(thresholds["false_ppm"]) * asked:
+    calls = n + refused
+    if calls >= int(thresholds["calls"]) and false * 1_000_000 > int(thresholds["false_ppm"]) * calls:
         yield fails(
-            n, f"{false} of {asked} calls ({percent(false, asked)}) were refused while the money was there",
+            n, f"{false} of {calls} calls ({percent(false, calls)}) were refused while the money was there",
             "Raise the cap, or bound what a call may answer: holdfast budget refusals",
         )  # fmt: skip
 

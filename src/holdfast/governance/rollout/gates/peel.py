@@ -100,7 +100,7 @@ def _floor(evidence: Evidence, scope: GateScope, task: str, thresholds: Threshol
     return float(route.get("floor", int(thresholds["floor_ppm"]) / _MILLION))
 
 
-def _asked(task: PeelTask, thresholds: Thresholds) -> float:
+def _wanted_floor(task: PeelTask, thresholds: Thresholds) -> float:
     """The floor, at most what the usual model itself is shown to reach: a floor that nobody reaches protects nobody."""
     usual = task.judged.get(task.usual)
     if usual is None or int(usual["n"] or 0) < int(thresholds["n"]):
@@ -116,13 +116,13 @@ def _is_cheaper(row: Row, than: Row, times: int = 1) -> bool:
     """Whether a piece of work costs less; with ``times`` 2, half of it at most."""
     own = times * int(row["cost_nano"] or 0) * int(than["costed"] or 0)
     other = int(than["cost_nano"] or 0) * int(row["costed"] or 0)
-    known = bool(row["costed"]) and bool(than["costed"])
-    return known and (own <= other if times > 1 else own < other)
+    costed = bool(row["costed"]) and bool(than["costed"])
+    return costed and (own <= other if times > 1 else own < other)
 
 
 def _idle(task: PeelTask, thresholds: Thresholds) -> Iterator[str]:
     """Cheaper models that were shown to be good enough before the window began, and that did next to nothing in it."""
-    usual, floor, least = task.judged.get(task.usual), _asked(task, thresholds), int(thresholds["n"])
+    usual, floor, least = task.judged.get(task.usual), _wanted_floor(task, thresholds), int(thresholds["n"])
     calls = sum(task.calls.values())
     for model, row in sorted(task.judged.items()):
         if usual is None or model == task.usual or not _is_cheaper(row, usual):

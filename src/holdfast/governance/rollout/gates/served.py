@@ -11,7 +11,7 @@ from holdfast.governance.rollout.model import Evidence, GateScope, Row, Rows, Ru
 
 
 class NamedModels(NamedTuple):
-    """The models of a manifest, from when on it held, Unix ms."""
+    """The models of a manifest, from when on it holds, Unix ms."""
 
     at_ms: int
     models: frozenset[str]
@@ -23,19 +23,19 @@ def decide(evidence: Evidence, scope: GateScope, thresholds: Thresholds) -> Ruli
     An alias in the manifest that the provider resolves to another id fails: what serves can change under it. A manifest that
     names a model afterwards makes none of its earlier attempts good; before the first manifest, the first one counts.
     """
-    held = [NamedModels(int(row["at_ms"] or 0), _models(row)) for row in in_order(evidence["manifests"].rows)]
-    if not held:
+    manifests = [NamedModels(int(row["at_ms"] or 0), _models(row)) for row in in_order(evidence["manifests"].rows)]
+    if not manifests:
         return unknown("missing", "the workflow has no manifest", "Write one: holdfast workflow init")
-    if not held[-1].models:
+    if not manifests[-1].models:
         return unknown("missing", "the manifest names no models", "Name the models that may serve in the manifest")
     rows = evidence["served"].rows
     n = sum(int(row["n"] or 0) for row in rows)
     lost = sum(int(row["n"] or 0) for row in rows if row["lost"])
     unnamed = sum(int(row["n"] or 0) for row in rows if not row["lost"] and not row["named"])
-    outside = [row for row in rows if not row["lost"] and row["named"] and not _is_named(row, held)]
+    outside = [row for row in rows if not row["lost"] and row["named"] and not _is_named(row, manifests)]
     if outside:
         first, count = outside[0], sum(int(row["n"] or 0) for row in outside)
-        return fails(n, f"{count} of {n} attempts: {_why(first, held)}", _fix(first))
+        return fails(n, f"{count} of {n} attempts: {_why(first, manifests)}", _fix(first))
     if not n:
         return unknown("missing", "no attempts in the window", "Let it run: its models are seen then")
     if unnamed:
@@ -67,20 +67,20 @@ def _models(manifest: Row) -> frozenset[str]:
     return frozenset(str(one["model"]) for one in document.get("models", ()))
 
 
-def _is_named(row: Row, held: list[NamedModels]) -> bool:
+def _is_named(row: Row, manifests: list[NamedModels]) -> bool:
     """Whether the manifests of all the time in which it served that day name it."""
     first, last, model = int(row["first_ms"] or 0), int(row["last_ms"] or 0), str(row["model"])
-    before = [one for one in held if one.at_ms <= first][-1:] or held[:1]
-    meanwhile = [one for one in held if first < one.at_ms <= last]
+    before = [one for one in manifests if one.at_ms <= first][-1:] or manifests[:1]
+    meanwhile = [one for one in manifests if first < one.at_ms <= last]
     return all(model in one.models for one in (*before, *meanwhile))
 
 
-def _why(row: Row, held: list[NamedModels]) -> str:
-    model, asked, day = str(row["model"]), str(row["asked"] or ""), row["day"]
-    if model in held[-1].models:
+def _why(row: Row, manifests: list[NamedModels]) -> str:
+    model, requested, day = str(row["model"]), str(row["asked"] or ""), row["day"]
+    if model in manifests[-1].models:
         return f"{model} served on {day}, when the manifest did not name it"
-    if asked and asked != model and asked in held[-1].models:
-        return f"{asked} was asked for and {model} served on {day}, which the manifest does not name"
+    if requested and requested != model and requested in manifests[-1].models:
+        return f"{requested} was asked for and {model} served on {day}, which the manifest does not name"
     return f"{model} served on {day}, which the manifest does not name"
 
 

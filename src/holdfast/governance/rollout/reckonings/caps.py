@@ -55,7 +55,7 @@ class CapRule(NamedTuple):
     cap_nano: int | None
 
 
-class Caps:
+class CapReplay:
     """Reckons the caps of a workflow.
 
     Args:
@@ -120,8 +120,8 @@ class Caps:
         before = recounting.spent_by_bucket(connection, budget, self._organisation, opens_ms, binding_ms)
         sums = {bucket: nano for (_, bucket), nano in found.items()}
         open_bucket = windows.bucket_of(budget, now_ms, self._organisation.zone(budget.tenant, now_ms))
-        held = store.read_held(connection, budget.id, [""]).get("", store.HeldMoney()).nano
-        sums[open_bucket] = sums.get(open_bucket, 0) + held
+        reserved = store.read_held(connection, budget.id, [""]).get("", store.HeldMoney()).nano
+        sums[open_bucket] = sums.get(open_bucket, 0) + reserved
         totals = [self._total(budget, bucket, sums) for bucket in sorted(sums)]
         already = {bucket: nano for (_, bucket), nano in before.items()}
         over = 0

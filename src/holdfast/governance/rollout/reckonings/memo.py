@@ -23,21 +23,21 @@ class RoundMemo(Generic[T]):
 
     def __init__(self, keep_ms: int = int(limits.PLAN_EVERY_S * 1_000) - 1) -> None:
         self._keep_ms = keep_ms
-        self._known: dict[Hashable, tuple[int, T]] = {}
+        self._entries: dict[Hashable, tuple[int, T]] = {}
 
     async def get(self, key: Hashable, now_ms: int, make: Callable[[], Awaitable[T]]) -> T:
         """What is remembered of a key, or what is made now. Raises what making it raises."""
-        found = self._known.get(key)
+        found = self._entries.get(key)
         if found is not None and 0 <= now_ms - found[0] < self._keep_ms:
             return found[1]
         made = await make()
-        self._known = {one: entry for one, entry in self._known.items() if 0 <= now_ms - entry[0] < self._keep_ms}
-        self._known[key] = now_ms, made
+        self._entries = {one: entry for one, entry in self._entries.items() if 0 <= now_ms - entry[0] < self._keep_ms}
+        self._entries[key] = now_ms, made
         return made
 
     def forget(self, key: Hashable) -> None:
         """Reckon it anew the next time."""
-        self._known.pop(key, None)
+        self._entries.pop(key, None)
 
 
 def states_by_week(connection: Connection, tenant: str, since: str, until: str) -> dict[str, tuple[int, int]]:

@@ -10,8 +10,8 @@ from holdfast.governance.ledger.verify import LedgerVerifier
 from holdfast.governance.organisation.service import Organisation
 from holdfast.governance.rollout.evidence import Reckoning
 from holdfast.governance.rollout.reckonings.bill import BillsBeside
-from holdfast.governance.rollout.reckonings.caps import Caps
-from holdfast.governance.rollout.reckonings.verified import Strangers, VerifiedLedger
+from holdfast.governance.rollout.reckonings.caps import CapReplay
+from holdfast.governance.rollout.reckonings.verified import UnknownCallers, VerifiedLedger
 from holdfast.governance.rollout.reckonings.weeks import Units, Weeks
 from holdfast.governance.store.store import Store
 
@@ -28,9 +28,9 @@ def money_reckonings(
     """
     return {
         "bill": BillsBeside(database, bills),
-        "caps": Caps(budgets, organisation),
+        "caps": CapReplay(budgets, organisation),
         "ledger_verified": VerifiedLedger(verifier),
-        "strangers": Strangers(database, operator_tenant),
+        "strangers": UnknownCallers(database, operator_tenant),
         "weeks": Weeks(database, bills, organisation),
         "units": Units(database),
     }

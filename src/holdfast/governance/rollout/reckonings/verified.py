@@ -46,7 +46,7 @@ class VerifiedLedger:
         return found
 
 
-class Strangers:
+class UnknownCallers:
     """Counts who came with a key that nobody knows.
 
     Args:

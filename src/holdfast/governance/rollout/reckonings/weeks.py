@@ -83,10 +83,10 @@ class Units:
 
     async def __call__(self, scope: GateScope) -> tuple[Sequence[Mapping[str, Any]], Mapping[str, int | str]]:
         """A row for each change, the oldest first. A unit that was taken away and came back as another one is a change."""
-        documents, held = await self._store.read(lambda connection: _manifests(connection, scope))
+        documents, applied = await self._store.read(lambda connection: _manifests(connection, scope))
         last: dict[str, str] = {}
         rows = []
-        for workflow, version, at_ms in held:
+        for workflow, version, at_ms in applied:
             unit = str(documents.get((workflow, version), {}).get("unit_of_work", ""))
             before = last.get(workflow, "")
             if unit and before and unit != before:

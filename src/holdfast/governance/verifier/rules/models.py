@@ -20,13 +20,13 @@ def served(case: RuleCase) -> Judgement:
     if not manifests or not manifests[-1][1]:
         return Judgement("unknown", "no manifest names models", 0, cause="missing")
     rows = case.of("served")
-    known = [row for row in rows if not row["lost"]]
+    present = [row for row in rows if not row["lost"]]
     n, lost = total(rows, "n"), total([row for row in rows if row["lost"]], "n")
     violations = [
-        f"{row['model']!s:.80} served, which no manifest of its time names" for row in known if row["named"] and not _is_named(row, manifests)
+        f"{row['model']!s:.80} served, which no manifest of its time names" for row in present if row["named"] and not _is_named(row, manifests)
     ]  # fmt: skip
     gaps = [] if n else [Gap("missing", "nothing was served")]
-    unnamed = total([row for row in known if not row["named"]], "n")
+    unnamed = total([row for row in present if not row["named"]], "n")
     if unnamed:
         gaps.append(Gap("missing", f"{unnamed} responses name no model"))
     if lost * 100 > n * case.number("lost_percent"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from holdfast.governance.verifier.documents import DAY_MS, HOUR_MS, Row
@@ -35,38 +35,56 @@ def owner(case: RuleCase) -> Judgement:
     workflow = next(iter(case.of("workflow")), None)
     if workflow is None:
         return Judgement("unknown", "there is no manifest", cause="missing")
-    roles = {role: str(workflow[role] or "") for role in ("owner", "deputy")}
+    named = {role: str(workflow[role] or "") for role in ("owner", "deputy")}
     unit = str(workflow["unit"] or "")
-    violations, gaps = _proven_here(case, roles, unit), list[Gap]()
+    until_ms = _stands_in_until(case, named["owner"]) if not named["deputy"] else 0
+    alone = until_ms > case.as_of_ms and bool(named["owner"])  # was the deputy of an owner who left, for some days
+    people = {role: name for role, name in named.items() if name}
+    accepted = {
+        role: max(_accepted(case, one, name) for one in (named if alone else (role,))) for role, name in people.items()
+    }
+    violations, gaps = _proven_here(case, named, accepted, unit, alone), list[Gap]()
     heard_ms = max((whole(row["at_ms"]) for row in case.of("directory")), default=0)
     if heard_ms == 0:  # what people are there says nothing
         return concluded(violations, [Gap("missing", "no directory was ever heard")], "", None)
     if case.as_of_ms - heard_ms > case.number("directory_h") * HOUR_MS:
         gaps.append(Gap("stale", "the directory is not heard any more"))
-    found = {role: _people(case, name) for role, name in roles.items()}
-    for role, people in found.items():
-        violations += _of_person(case, role, roles[role], people, unit)
-        if len(people) == 1 and not (unit and people[0]["unit"]):
+    found = {role: _people(case, name) for role, name in people.items()}
+    for role, some in found.items():
+        violations += _of_person(case, role, people[role], some, unit)
+        if len(some) == 1 and not (unit and some[0]["unit"]):
             gaps.append(Gap("missing", f"the unit of the workflow or of its {role} is not known"))
-    if {one["id"] for one in found["owner"]} & {one["id"] for one in found["deputy"]}:
+    if len(found) == 2 and {one["id"] for one in found["owner"]} & {one["id"] for one in found["deputy"]}:
         violations.append("owner and deputy are one person")
-    moments = [_accepted(case, role, name) + case.number("accepted_days") * DAY_MS for role, name in roles.items()]
-    moments += [_signed_in(case, name) + case.number("sign_in_days") * DAY_MS for name in roles.values()]
-    judged = concluded(violations, gaps, "both are there", None, min(moments))
-    return judged._replace(n=2) if judged.verdict == "pass" else judged
+    moments = [at_ms + case.number("accepted_days") * DAY_MS for at_ms in accepted.values()]
+    moments += [_signed_in(case, name) + case.number("sign_in_days") * DAY_MS for name in people.values()]
+    moments += [until_ms] if alone else []
+    judged = concluded(violations, gaps, "they are there", None, min(moments, default=None))
+    return judged._replace(n=len(people)) if judged.verdict == "pass" else judged
 
 
-def _proven_here(case: RuleCase, roles: dict[str, str], unit: str) -> list[str]:
-    found = [f"there is no {role}" for role, name in roles.items() if not name]
-    if not found and roles["owner"].casefold() == roles["deputy"].casefold():
+def _stands_in_until(case: RuleCase, owner: str) -> int:
+    """Until when an owner needs no deputy, Unix ms: from when they stood in first for the same person who left."""
+    rows = [row for row in case.of("succession") if str(row["after"]).casefold() == owner.casefold()]
+    if not rows:
+        return 0
+    left = str(rows[-1]["before"]).casefold()
+    first = min(whole(row["at_ms"]) for row in rows if str(row["before"]).casefold() == left)
+    return first + case.number("succession_days") * DAY_MS
+
+
+def _proven_here(
+    case: RuleCase, named: Mapping[str, str], accepted: Mapping[str, int], unit: str, alone: bool
+) -> list[str]:
+    found = [f"there is no {role}" for role, name in named.items() if not name and not (alone and role == "deputy")]
+    if named["owner"] and named["owner"].casefold() == named["deputy"].casefold():
         found.append("owner and deputy are one")
     central = {word.strip().casefold() for word in str(case.numbers.get("central_it", "")).split(",")} - {""}
     if case.number("own_unit") and unit.casefold() in central:
         found.append(f"{unit} is central IT")
-    for role, name in roles.items():
-        said_ms = _accepted(case, role, name)
-        if not said_ms or case.as_of_ms - said_ms > case.number("accepted_days") * DAY_MS:
-            found.append(f"{name} has not said yes to be {role}, or too long ago")
+    for role, at_ms in accepted.items():
+        if not at_ms or case.as_of_ms - at_ms > case.number("accepted_days") * DAY_MS:
+            found.append(f"{named[role]} has not said yes to be {role}, or too long ago")
     return found
 
 

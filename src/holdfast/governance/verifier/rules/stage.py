@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
 from typing import Final
 
-from holdfast.governance.verifier.documents import DAY_MS, Row
-from holdfast.governance.verifier.rules.judgement import Gap, Judgement, RuleCase, concluded, whole
+import msgspec
+
+from holdfast.governance.verifier.canonical import verdict_id
+from holdfast.governance.verifier.documents import DAY_MS, Row, StatedVerdict
+from holdfast.governance.verifier.rules.judgement import Gap, Judgement, RuleCase, concluded, total, whole
 
 RANK: Final = {"chat": 0, "pilot": 1, "stateful": 2}
 
@@ -19,19 +22,20 @@ def stage(case: RuleCase) -> Judgement:
     if declared not in RANK:
         return Judgement("unknown", "no stage is declared", 0, cause="missing")
     runs, tools = case.of("stage_runs"), case.of("manifest_tools")
-    total = sum(whole(row["n"]) for row in runs)
-    if total == 0 and not tools:
+    ran = total(runs, "n")
+    if ran == 0 and not tools:
         return Judgement("unknown", "nothing ran, and no tools are declared", 0, cause="missing")
     seen = [row for row in runs if not row["lost"]]
     rank = max((_rank_of_run(row) for row in seen if whole(row["n"])), default=0)
     if not seen:
         rank = max((_rank_of_tool(row) for row in tools), default=0)
     violations = [f"what it does is of rank {rank}, declared is {declared}"] if rank > RANK[declared] else []
-    lost = sum(whole(row["n"]) for row in runs if row["lost"])
-    gaps = (
-        [Gap("missing", f"{lost} of {total} runs are lost")] if lost * 100 > total * case.number("lost_percent") else []
-    )
-    return concluded(violations, gaps, "it does no more than it declares", total)
+    if violations:
+        return Judgement("fail", violations[0], ran)
+    unseen = total(case.of("unrecorded_runs"), "n")  # which the ledger paid for, and the journal does not have
+    lost, every = unseen + total([row for row in runs if row["lost"]], "n"), ran + unseen
+    gaps = [Gap("missing", f"{lost} of {every} are lost")] if lost * 100 > every * case.number("lost_percent") else []
+    return concluded([], gaps, "it does no more than it declares", every)
 
 
 def _rank_of_run(row: Row) -> int:
@@ -53,29 +57,29 @@ def no_skip(case: RuleCase) -> Judgement:
     if declared == "chat":
         return Judgement("not_applicable", "chat comes first", 0)
     before = next(name for name, rank in RANK.items() if rank == RANK[declared] - 1)
+    wanted = [name for name in str(case.numbers.get("gates", "")).split(",") if name]
+    stated = {str(row["gate"]): str(row["verdict"]) for row in case.of("passed") if _is_as_written(row)}
+    waived = {str(row["gate"]) for row in case.of("waived")}
+    failing = [name for name in wanted if stated.get(name) == "fail" and name not in waived]
     lived = [row for row in case.of("stages") if row["stage"] == before]
     span_ms = sum(_end(row, case.as_of_ms) - whole(row["since_ms"]) for row in lived)
-    if span_ms == 0:
-        return Judgement("fail", f"it was never {before}", 0)
-    runs = sum(whole(row["runs"]) for row in lived)
-    wanted = [name for name in str(case.numbers.get("gates", "")).split(",") if name]
-    behind = {name for name in wanted if any(_is_behind(row) for row in _of_gate(case, name))}
-    violations = [
-        f"{name} fails" for name in wanted if any(row["verdict"] == "fail" and not row["waived"] for row in _of_gate(case, name))
-    ]  # fmt: skip
-    gaps = []
+    if failing or span_ms == 0:
+        return Judgement("fail", f"{failing[0]} fails" if failing else f"it was never {before}", 0)
+    runs, gaps = total(lived, "runs"), list[Gap]()
     if span_ms // DAY_MS < case.number("days") or runs < case.number("runs"):
         gaps.append(Gap("few", f"{span_ms // DAY_MS} days and {runs} runs as {before}"))
+    behind = waived | {name for name, verdict in stated.items() if verdict in ("pass", "not_applicable")}
     gaps += [Gap("missing", f"{name} has not passed") for name in wanted if name not in behind]
-    return concluded(violations, gaps, f"it was {before} for long enough", runs)
+    return concluded([], gaps, f"it was {before} for long enough", runs)
 
 
-def _of_gate(case: RuleCase, name: str) -> Sequence[Row]:
-    return [row for row in case.of("passed") if row["gate"] == name]
-
-
-def _is_behind(row: Row) -> bool:
-    return bool(row["waived"]) or row["verdict"] in ("pass", "not_applicable")
+def _is_as_written(row: Row) -> bool:
+    """Whether the id of a verdict that is read here is that of the rest of it."""
+    try:
+        facts = {**row, "thresholds": json.loads(str(row["thresholds"]))}
+        return row["id"] == verdict_id(msgspec.convert(facts, StatedVerdict))
+    except (ValueError, KeyError, msgspec.ValidationError):
+        return False
 
 
 def _end(row: Row, as_of_ms: int) -> int:

@@ -44,7 +44,7 @@ export function GateRow({ gate, facts, plan, workflow, doors, open, zone, now, c
         {wants && whyNot && open && <span class="hint"><Sentence text={whyNot} /></span>}
       </div>
       {waiving && <WaiveForm gate={gate} doors={doors} workflow={workflow} zone={zone} now={now} changed={changed} cancel={() => setWaiving(false)} />}
-      {open && <Evidence gate={gate.gate} workflow={workflow} zone={zone} now={now} />}
+      {open && <Evidence key={gate.verdict_id} gate={gate.gate} workflow={workflow} zone={zone} now={now} />}
     </li>
   );
 }

@@ -39,7 +39,7 @@ function InboxOf({ found: { items, more, failures }, zone, mine, limit, person, 
     <>
       {Object.entries(failures).map(([source, why]) => <p key={source} class="stale" role="status"><b>{source} says nothing now.</b> {ended(why)} Its items stay as they were.</p>)}
       <PlanPart title={mine ? "To do" : "To do, of everybody"} count={items.length ? [several(items.length, "item"), late ? `${late} late` : "", more ? `${more} more` : ""].filter(Boolean).join(", ") : undefined}>
-        {items.length ? <ol class="inbox">{items.map((item) => <Item key={item.id} item={item} zone={zone} named={!mine} changed={changed} />)}</ol> : <Calm>Nothing waits{mine ? " for you" : ""}. An item appears when its condition is computed, and goes when it is computed as gone.</Calm>}
+        {items.length ? <ol class="inbox">{items.map((item) => <Item key={item.id} item={item} zone={zone} named={!mine} changed={changed} />)}</ol> : <Calm>Nothing waits{mine ? " for you" : ""}. An item appears when its condition is computed, and goes when it is computed as over.</Calm>}
         {more > 0 && !limit && <p class="more"><a class="button" href={planAddress("inbox", "", { person, limit: "200" })}>show {more} more</a></p>}
       </PlanPart>
       {workflows.length > 0 && <Briefs workflows={workflows} />}

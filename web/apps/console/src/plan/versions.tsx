@@ -1,7 +1,7 @@
 // Owns the manifests that a workflow had, and rolling back to one of them.
 
 import { Button } from "holdfast-look";
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 
 import { useConsole } from "../console.js";
 import { Answered, useAnswer } from "../governance/answer.js";
@@ -15,6 +15,7 @@ import type { ManifestVersion } from "./workflow-api.js";
 export function Versions({ workflow, current, zone, changed }: { workflow: string; current: string; zone: string; changed: () => void }) {
   const operator = useConsole();
   const answer = useAnswer<{ versions: ManifestVersion[] }>(routeOf(`workflows/named/${encodeURIComponent(workflow)}/versions`));
+  useEffect(() => { if (answer.data) answer.refresh(); }, [current]);
   const [choice, setChoice] = useState("");
   const columns: Column<ManifestVersion>[] = [
     { name: "version", label: "version", kind: "wide", value: ({ version }) => version, cell: ({ version, manifest }) => <details><summary><code>{version}</code>{version === current ? <b> holds</b> : ""}</summary><pre tabIndex={0}>{JSON.stringify(manifest, null, 2)}</pre></details> },

@@ -92,8 +92,8 @@ export const several = (count: number, one: string, many = `${one}s`): string =>
 /** `user:ann` → ann; an office stays as it is. */
 export const whoWords = (who: string): string => who.replace(/^user:/, "") || "somebody";
 export const ofWords = (workflow: string): string => workflow || "the organisation";
-/** What the server says of something, as a sentence of its own. */
-export const sentenceOf = (text: string): string => ended(text.charAt(0).toUpperCase() + text.slice(1));
+/** What the server says of something, as a sentence of its own; a name with a dot or a number in it stays as it is. */
+export const sentenceOf = (text: string): string => ended(/^\S*[.@\d-]\w/.test(text) ? text : text.charAt(0).toUpperCase() + text.slice(1));
 /** A sentence of the server's, with its full stop. */
 export const ended = (text: string): string => (text ? `${text.replace(/\.$/, "")}.` : "");
 

@@ -38,6 +38,7 @@ function WorkflowOf({ found, plan, gate, changed }: { found: PlanStatus; plan: W
   const running = plan.doors.find(({ door }) => door === "R");
   const ahead = plan.doors.find(({ door }) => door === plan.next_door);
   const stands = plan.state !== "registered" && running?.shut_by.length ? "fail" : ahead ? doorShown(ahead) : "unknown";
+  useEffect(() => { if (shown.data) shown.refresh(); }, [found]); // who answers for it may have changed since
   useEffect(() => { if (gate) document.getElementById(`gate-${gate}`)?.scrollIntoView({ block: "start" }); }, [gate]);
   return (
     <>
@@ -46,7 +47,7 @@ function WorkflowOf({ found, plan, gate, changed }: { found: PlanStatus; plan: W
       <p class="standing"><span class="chip-word">{plan.state}</span><span class="chip-word">{plan.stage ? `stage ${plan.stage}` : "no stage declared"}</span><span class="chip-word" data-mode={plan.mode}>{plan.mode === "enforce" ? "enforced" : "observed: nothing is stopped"}</span>{!stopping && <span class="stop-row"><StopButton ask={() => setStopping(true)} /></span>}</p>
       {stopping && <StopForm workflow={plan.workflow} changed={stops.refresh} cancel={() => setStopping(false)} />}
       <DoorRow plan={plan} facts={gates} />
-      <PlanPart title="On its way"><Way plan={plan} steps={found.steps} zone={zone} now={now} /><Answered answer={shown} rows={1}>{(facts) => <People plan={plan} shown={facts} zone={zone} now={now} />}</Answered></PlanPart>
+      <PlanPart title="On its way"><Way plan={plan} steps={found.steps} zone={zone} now={now} /><Answered answer={shown} rows={1}>{(facts) => <People key={plan.gates.find((each) => each.gate === "6.a")?.verdict_id} plan={plan} shown={facts} zone={zone} now={now} />}</Answered></PlanPart>
       <PlanPart title="Gates" count={gateCounts(plan)}><GateList plan={plan} facts={gates} zone={zone} now={now} open={gate} changed={changed} /></PlanPart>
       <CostPerAccepted workflow={plan.workflow} />
       <Answered answer={shown}>{(facts) => <Blast blast={facts.blast} />}</Answered>
