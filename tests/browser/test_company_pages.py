@@ -21,6 +21,20 @@ async def says_so(tab: Tab) -> None:
     assert await tab.run("document.documentElement.scrollWidth <= innerWidth")
 
 
+async def cheats(tab: Tab) -> None:
+    """A dashboard is green beside a plan that is not, at the press of a button."""
+    await tab.run("location.hash = '#/plan/cheat'")
+    await tab.until("document.querySelectorAll('.cheat').length > 10")
+    assert await tab.run("document.querySelector('.rooms [aria-current]').innerText") == "Try to cheat"
+    await tab.click("[data-move='shared-mailbox'] .cheat-now")
+    await tab.until("document.querySelectorAll('.cheat-result section').length === 2")
+    dashboard, plan = await tab.run(
+        "[...document.querySelectorAll('.cheat-result header .gate-verdict')].map((one) => one.innerText.trim())"
+    )
+    assert (dashboard, plan) == ("green", "fail")
+    await says_so(tab)
+
+
 async def test_every_page_says_that_it_is_simulated(browser: Chromium, fjordline: Fjordline) -> None:
     tab = await browser.tab(fjordline.page, width=360)
     await tab.until("document.body.dataset.line === 'live'")
@@ -38,6 +52,7 @@ async def test_every_page_says_that_it_is_simulated(browser: Chromium, fjordline
     await tab.run(f"location.hash = '#/cost/{session}'")
     await tab.until("document.querySelectorAll('.calls a').length >= 4")
     await says_so(tab)
+    await cheats(tab)
     assert tab.errors == []
     chat = await browser.tab(fjordline.page.replace("/console/#", "/#") + f"&s={session}", width=360)
     await chat.until("document.body.dataset.line === 'live' && document.querySelector('#list article')")

@@ -348,6 +348,7 @@ for _domain in (
     "budget_desk",
     "budgets",
     "capacity",
+    "cheats",
     "directory",
     "extensions",
     "feed",

@@ -43,7 +43,7 @@ function Move({ move }: { move: CheatMove }) {
       <p>{move.does}</p>
       {error && <Failure error={error} retry={() => void cheat()} />}
       {played && <Result played={played} />}
-      <p class="hint">{move.setting}</p>
+      <p class="hint">Set up for it, in the copy: {move.setting}</p>
     </li>
   );
 }
