@@ -159,7 +159,7 @@ async def test_a_newcomer_gets_from_monday_to_a_mended_gate(
     await tab.click("button.compute")
     await gate_says(tab, "pass", f"{owner} owns it, {deputy} is deputy")
     assert "6.a" not in await door_is(tab, "unknown")
-    await tab.until("[...document.querySelectorAll('.strip i')].at(-1)?.dataset.verdict === 'pass'")
+    await tab.until(f"document.querySelector('.evidence [data-query=people]')?.innerText.includes('{owner}')")
     await newcomer.follow(6)
     await tab.click("nav[aria-label='Pages of the plan'] a[href='#/plan']")
     await tab.until(f'document.querySelector("{line}") && document.querySelector("{line}").dataset.stands !== \'fail\'')
