@@ -86,6 +86,7 @@ bench: $(VENV)/.dev  ## side-by-side benchmarks; writes benchmarks/RESULTS.md an
 lock: $(VENV)/.dev  ## lock dependency versions with hashes and without addresses (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet --all-extras pyproject.toml -o requirements/run.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet --all-extras --group dev pyproject.toml -o requirements/dev.txt
+	$(BIN)/python requirements/extras.py
 
 clean:
 	rm -rf .venv .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
