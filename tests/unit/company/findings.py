@@ -26,6 +26,8 @@ from holdfast.governance.outcomes.model import VERDICTS
 from holdfast.governance.rollout.doors import GateStatus
 from holdfast.governance.routing.report import PeelRow
 from holdfast.governance.store.tables.ledger import ledger_rows
+from holdfast.governance.verifier.reader import opened, recorded_plan
+from holdfast.governance.verifier.verify import verify
 
 EXPECTED = {
     "anthropic": {"netting_pair", "price", "credit", "outside", "estimated"},
@@ -148,11 +150,14 @@ class Findings:
         assert costs[self.plants.runaway.workflow] >= self.plants.runaway.runs
         assert max(costs, key=costs.__getitem__) == self.plants.runaway.workflow
 
-    def check_plan(self) -> None:
-        """The plan finds the owner who left, the workflow that nobody answers for, and what is ahead of its stage."""
-        for name in (self.plants.leaver.workflow, self.plants.deserted.workflow):
-            found = self._gate(name, "6.a")
-            assert found.shown == "fail" and "has left" in found.reason, found
+    async def check_plan(self) -> None:
+        """The plan finds the owner who left, for whom the deputy stands in; the workflow that nobody answers for; and what is
+        ahead of its stage. The verifier agrees with every verdict of it."""
+        await self.governance.plan.compute(TENANT)
+        left = self._gate(self.plants.leaver.workflow, "6.a")
+        assert left.shown == "pass" and "stands in for" in left.reason, left
+        deserted = self._gate(self.plants.deserted.workflow, "6.a")
+        assert deserted.shown == "fail" and "has left" in deserted.reason, deserted
         ahead = self._gate(self.plants.unread.workflow, "1.a")
         assert ahead.shown == "fail" and "measured stateful, declared chat" in ahead.reason, ahead
         red = {
@@ -160,10 +165,19 @@ class Findings:
             for one in self.governance.plan.workflows(TENANT)
             if self._gate(one.workflow, "6.a").shown != "pass"
         }
-        assert red == {self.plants.leaver.workflow, self.plants.deserted.workflow}
+        assert red == {self.plants.deserted.workflow}
         for one in self.company.workflows:
             if one.usage == "seated" and one.agent not in ("brake", "program"):
                 assert "no person who signed in" not in self._gate(one.name, "1.a").reason
+        await self._check_verifier()
+
+    async def _check_verifier(self) -> None:
+        now_ms = self.governance.clock.wall_ms()
+        async with opened(self.governance.store.where) as rows:
+            found = await verify(await recorded_plan(rows, TENANT, now_ms), rows, now_ms, recorded=True)
+        wrong = [(line.subject, line.says, line.reason) for line in found.lines if line.outcome == "disagree"]
+        assert not wrong, wrong
+        assert found.count("agree") >= 5 * len(self.governance.plan.workflows(TENANT))
 
     def _gate(self, workflow: str, gate: str) -> GateStatus:
         return next(one for one in self.governance.plan.gates(TENANT, workflow) if one.gate == gate)

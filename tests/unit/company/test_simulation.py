@@ -37,7 +37,7 @@ async def checked(findings: Findings) -> dict[str, int]:
     assert await findings.check_bills() == 6
     assert await findings.check_waste(await findings.found.site.books()) == 4
     await findings.check_variance((day(0), day(2)), (day(3), day(6)))
-    findings.check_plan()
+    await findings.check_plan()
     await findings.check_runaway()
     await findings.check_budgets()
     await findings.check_routing()
