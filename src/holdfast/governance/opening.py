@@ -31,6 +31,7 @@ from holdfast.governance.rollout.reckonings.money import money_reckonings
 from holdfast.governance.rollout.service import Rollout
 from holdfast.governance.store.store import Store
 from holdfast.governance.workflows.desk import WorkflowDesk
+from holdfast.governance.workflows.intake import Intake
 from holdfast.governance.workflows.observing import WorkflowSources
 from holdfast.governance.workflows.service import Workflows
 from holdfast.hub.clock import Clock
@@ -63,6 +64,7 @@ class OpenedStore:
             verifier=lambda: LedgerVerifier(self.ledger, self.prices.book_of),
         )  # fmt: skip
         self.plan = Rollout(store, self.organisation, self.workflows, EvidenceReader(store, reckonings), now_ms)
+        self.plan.ideas = Intake(store, self.workflows, now_ms).templates
         self.workflows.launch_check = self.plan.launch_check
         self.workflows.production_check = self.plan.production_check
 

@@ -9,6 +9,7 @@ import msgspec
 
 from holdfast.governance import limits
 from holdfast.governance.rollout import overview
+from holdfast.governance.rollout.cautions import Caution
 from holdfast.governance.rollout.critical_path import NextAction, next_door
 from holdfast.governance.rollout.doors import OPENS, GateStatus
 from holdfast.governance.rollout.model import DAY_MS, VerdictRow
@@ -89,6 +90,7 @@ class Monday(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         since_ms: a week ago.
         unbuilt: names of gates that nobody has built yet: they are unknown, in every workflow.
+        cautions: what goes wrong before any gate is red.
     """
 
     as_of_ms: int
@@ -101,6 +103,7 @@ class Monday(msgspec.Struct, frozen=True, kw_only=True):
     waived: tuple[WaiverLine, ...]
     gates: int
     unbuilt: tuple[str, ...]
+    cautions: tuple[Caution, ...] = ()
 
 
 async def monday(plan: Rollout, tenant: str) -> Monday:
@@ -121,7 +124,7 @@ async def monday(plan: Rollout, tenant: str) -> Monday:
         as_of_ms=scope.as_of_ms, since_ms=scope.as_of_ms - WEEK_MS, zone=scope.zone, people=by_person(todo),
         workflows=tuple(sorted(lines, key=lambda one: ("fail", "unknown", "pass").index(one.stands))),
         flips=flips(history, scope.as_of_ms - WEEK_MS), past=past, waived=waived, gates=len(GATES),
-        unbuilt=tuple(gate.name for gate in GATES if gate.decide is None),
+        unbuilt=tuple(gate.name for gate in GATES if gate.decide is None), cautions=tuple(await plan.cautions(tenant)),
     )  # fmt: skip
 
 

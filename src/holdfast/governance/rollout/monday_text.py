@@ -68,6 +68,8 @@ def _parts(found: Monday, zone: zoneinfo.ZoneInfo) -> Iterator[MailPart]:
     yield MailPart("May each workflow go on?", lines, "No workflow has a manifest yet.")
     flips = [(f"{one.gate} of {one.workflow or 'the organisation'}", _flip(one)) for one in found.flips]
     yield MailPart(f"Flipped since {_day(found.since_ms, zone)}", flips, "No gate says anything else than a week ago.")
+    words = {"seen": "Look", "clear": "Clear", "unknown": "Not known"}
+    yield MailPart("Warnings", [(words[one.state], one.text) for one in found.cautions], "None.")
     yield MailPart("Waivers past expiry", [_waiver(one, zone) for one in found.past], "None.")
     if found.waived:
         yield MailPart("Waived now", [_waiver(one, zone) for one in found.waived], "")

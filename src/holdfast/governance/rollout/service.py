@@ -17,6 +17,7 @@ from holdfast.governance.operations.port import GateFailure
 from holdfast.governance.organisation.dates import day_start_ms
 from holdfast.governance.organisation.service import Organisation
 from holdfast.governance.rollout import doors, profiles, store, waivers
+from holdfast.governance.rollout.cautions import Caution, cautions
 from holdfast.governance.rollout.doors import DoorStatus, GateStatus
 from holdfast.governance.rollout.evidence import EvidenceReader
 from holdfast.governance.rollout.gate import Gate
@@ -24,6 +25,7 @@ from holdfast.governance.rollout.model import (
     DoorName,
     EvidenceAnswer,
     GateScope,
+    Rows,
     Ruling,
     VerdictRow,
     digest_of_evidence,
@@ -39,6 +41,8 @@ from holdfast.governance.rollout.validation_store import Validations
 from holdfast.governance.rollout.waivers import GateWaiver
 from holdfast.governance.store.store import Store
 
+IdeaRows = Callable[[str], Awaitable[Rows]]
+"""Ideas of a tenant, each with whether its value was taken over from coding."""
 ORGANISATION: Final = ""
 """The workflow of a gate that is the organisation's."""
 
@@ -76,6 +80,8 @@ class Rollout:
         self._refreshing = asyncio.Lock()
         self.validations = Validations(database, now_ms)
         self.before_compute: BeforeCompute = _nothing_first
+
+        self.ideas: IdeaRows = _no_ideas
 
     async def refresh(self) -> None:
         """Read again what is on record. Raises ``store.unavailable``."""
@@ -223,6 +229,14 @@ class Rollout:
         evidence = await self._reader.answer(found.queries, scope)
         return ruled(found, evidence, scope, self.profile(tenant).of(found.name)), evidence
 
+    async def cautions(self, tenant: str) -> list[Caution]:
+        """What goes wrong before any gate is red. Raises ``store.unavailable``."""
+        scope = self.scope(tenant, ORGANISATION)
+        spend = (await self._reader.answer(["spend"], scope))["spend"].rows
+        some = self.workflows(tenant)
+        status = {one.workflow: {gate.gate: gate for gate in self.gates(tenant, one.workflow)} for one in some}
+        return cautions(some, status, spend, await self.ideas(tenant), scope.as_of_ms)
+
     # --- on record
     async def explain(
         self, tenant: str, gate: str, workflow: str
@@ -333,6 +347,10 @@ class Rollout:
         new = await self._store.write(lambda connection: store.add_profile(connection, tenant, profile))
         await self.refresh()
         return new
+
+
+async def _no_ideas(tenant: str) -> Rows:
+    return ()
 
 
 def gate_of(name: str) -> Gate:

@@ -14,7 +14,7 @@ from holdfast.governance.store.store import Store
 from holdfast.governance.workflows import idea_store as store
 from holdfast.governance.workflows.model import CurrentWorkflow
 from holdfast.governance.workflows.service import Workflows
-from holdfast.governance.workflows.triage import Idea, TriageRequest, answered, triage
+from holdfast.governance.workflows.triage import TEMPLATE, Idea, TriageRequest, answered, triage
 
 
 class Intake:
@@ -57,6 +57,15 @@ class Intake:
     async def listed(self, tenant: str = "default") -> list[Idea]:
         """Ideas, the newest first."""
         return await self._store.read(lambda connection: store.page(connection, tenant))
+
+    async def templates(self, tenant: str = "default") -> list[dict[str, int | str | None]]:
+        """``{name, template}`` of every idea that somebody answered: whether its value was taken over from coding."""
+        ideas, now_ms = await self.listed(tenant), self._now_ms()
+        return [
+            {"name": one.name, "template": int(TEMPLATE in triage(one, now_ms).warnings)}
+            for one in ideas
+            if one.answers
+        ]
 
     async def register(
         self, name: str, *, by: str, tenant: str = "default", owner: str = "", unit: str = "", reason: str = ""

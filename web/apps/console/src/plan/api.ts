@@ -94,6 +94,7 @@ export interface MondayFacts {
   waived: WaiverLine[];
   gates: number;
   unbuilt: string[];
+  cautions: { name: string; state: "seen" | "clear" | "unknown"; text: string; workflows: string[] }[];
 }
 
 /** What a query answered (`rollout/model.py`); `sql` is empty for evidence that no single query gives. */

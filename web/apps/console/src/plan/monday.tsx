@@ -43,10 +43,24 @@ function MondayOf({ found }: { found: MondayFacts }) {
       </PlanPart>
       <Flips flips={found.flips} zone={zone} since={found.since_ms} now={now} />
       <IncidentLines zone={zone} since={found.since_ms} />
+      <Cautions found={found} />
       <PastWaivers lines={found.past} zone={zone} />
       <TopSpend />
       <HoldingWaivers lines={found.waived} zone={zone} />
     </>
+  );
+}
+
+/** What goes wrong in organisations before any gate is red; what cannot be told says so. */
+function Cautions({ found: { cautions } }: { found: MondayFacts }) {
+  const shown = { seen: "fail", clear: "pass", unknown: "unknown" } as const;
+  const words = { seen: "look", clear: "clear", unknown: "not known" };
+  return (
+    <PlanPart title="Warnings" count={several(cautions.filter(({ state }) => state === "seen").length, "to look at", "to look at")}>
+      <ul class="flips">{cautions.map(({ name, state, text }) => (
+        <li key={name} data-row tabIndex={-1} data-caution={name} data-state={state}><VerdictBadge shown={shown[state]} word={words[state]} /><span>{text}</span></li>
+      ))}</ul>
+    </PlanPart>
   );
 }
 
