@@ -23,10 +23,10 @@ pytestmark = [
 PEOPLE: Final = {"opal": "platform", "fin": "finance", "olga": "owners", "aud": "risk", "eve": "visitors"}
 ROLES: Final = "platform=operator;finance=finops;owners=owner;risk=auditor"
 PAGES_OF: Final = {
-    "opal": ["sessions", "runs", "connections", "traffic", "spend"],
-    "fin": ["spend"],
-    "olga": ["sessions", "spend"],
-    "aud": ["sessions", "spend"],
+    "opal": ["sessions", "runs", "connections", "traffic", "spend", "plan"],
+    "fin": ["spend", "plan"],
+    "olga": ["sessions", "spend", "plan"],
+    "aud": ["sessions", "spend", "plan"],
 }
 NAV: Final = "[...document.querySelectorAll('#top nav a')].map((link) => link.hash.slice(2))"
 

@@ -92,7 +92,7 @@ class Workflows:
             agents: dict[tuple[str, str], list[str]] = {}
             for tenant, some in contents.current.items():
                 for one in some.values():
-                    if one.state != "retired" and one.manifest is not None:
+                    if one.manifest is not None:
                         for agent in one.manifest.agents:
                             agents.setdefault((tenant, agent), []).append(one.workflow)
             self._contents, self._agents = contents, agents
@@ -117,7 +117,9 @@ class Workflows:
         if name and self.is_declared(tenant, name):
             return name
         found = self._agents.get((tenant, agent), ())
-        return found[0] if len(found) == 1 else labels.UNASSIGNED
+        living = [one for one in found if self._contents.current[tenant][one].state != "retired"]
+        some = living or found  # an agent of which nothing else is left is still that of what was retired
+        return some[0] if len(some) == 1 else labels.UNASSIGNED
 
     def is_declared(self, tenant: str, workflow: str) -> bool:
         """Whether somebody registered or declared it, here or in the organisation."""

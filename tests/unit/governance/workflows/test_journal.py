@@ -173,7 +173,11 @@ async def test_whose_a_run_is_and_what_is_a_test(journal: RunJournal, session: S
     await session.queued("r3", labels=OF_MAIL | {"test": "yes", "usage": "headless"})
     await journal.read()
     found = await rows(store)
-    assert [found[run].workflow for run in ("r1", "r2", "r3")] == ["unassigned", "unassigned", "mail"]
+    assert [found[run].workflow for run in ("r1", "r2", "r3")] == [
+        "mail",
+        "mail",
+        "mail",
+    ]  # its manifest names the agent
     assert [found[run].test for run in ("r1", "r2", "r3")] == [False, False, True]
     assert found["r3"].usage == "headless"
 

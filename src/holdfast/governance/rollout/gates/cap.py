@@ -140,8 +140,9 @@ def _doubts(evidence: Evidence, caps: Rows, n: int) -> Iterator[Ruling]:
             )  # fmt: skip
     strangers = evidence["strangers"].rows
     if strangers:
+        keys = "1 key" if len(strangers) == 1 else f"{len(strangers)} keys"
         yield unknown(
-            "missing", f"{len(strangers)} keys came to the gateway that nobody knows",
+            "missing", f"{keys} came to the gateway that nobody knows",
             "Give them a name, or take them back: holdfast keys unknown", n,
         )  # fmt: skip
     for row in evidence["bill"].rows:
