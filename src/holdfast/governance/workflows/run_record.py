@@ -82,27 +82,13 @@ def run_id(incarnation: str, run: str) -> str:
     return f"{incarnation}:{run}"
 
 
-def sign_in_of(claims: Mapping[str, str]) -> int | None:
-    """When the person behind a run had signed in, Unix seconds; None where its labels do not say it."""
-    text = claims.get(labels.SIGN_IN, "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 12 else None
-
-
-def is_recent(sign_in_s: int | None, at_ms: int) -> bool:
-    """Whether somebody had signed in within a day of a moment. What lies in the future is no sign-in."""
-    if sign_in_s is None:
-        return False
-    return -limits.WORKFLOW_SKEW_MS <= at_ms - sign_in_s * 1_000 <= limits.WORKFLOW_SIGN_IN_MS
-
-
 def record_of(facts: Mapping[str, Any], tenant: str, workflow: str) -> JournalRun:
     """The row of a run as its notice has it, as if it were its own root."""
     claims, at_ms = facts.get("labels") or {}, facts["ts"]
-    sign_in_s = sign_in_of(claims)
     return JournalRun(
         tenant=tenant, id=run_id(facts["incarnation"], facts["run"]), run=facts["run"], parent=facts.get("parent") or "",
         root=facts["run"], workflow=workflow, agent=facts.get("agent") or "", actor=facts.get("actor") or "",
-        usage=claims.get(labels.USAGE, ""), sign_in_s=sign_in_s, interactive=is_recent(sign_in_s, at_ms),
+        usage=claims.get(labels.USAGE, ""), sign_in_s=labels.signed_in_s(claims), interactive=labels.is_interactive(claims, at_ms),
         test=claims.get(labels.TEST) == "yes", queued_ms=at_ms, queued_seq=facts["seq"],
     )  # fmt: skip
 

@@ -150,7 +150,7 @@ async def test_whether_a_person_is_there_is_decided_at_the_root(
     journal: RunJournal, session: Session, store: Store, clock: FakeClock
 ) -> None:
     now_s = clock.wall_ms() // 1_000
-    day_s = limits.WORKFLOW_SIGN_IN_MS // 1_000
+    day_s = int(limits.INTERACTIVE_S)
     claims = {
         "fresh": str(now_s - day_s), "stale": str(now_s - day_s - 1), "future": str(now_s + 3_600), "none": "",
         "words": "yesterday",
