@@ -42,6 +42,9 @@ class StartRules(Protocol):
     def refusal(self, tenant: str, labels: Mapping[str, str], agent: str, session: str = "") -> Refused | None:
         """Why no run of an agent may begin under these labels; None where one may."""
 
+    def stopping(self) -> bool:
+        """Whether any stop holds: while none does, what runs goes on, and nobody looks at what it appends."""
+
     def halt(self, tenant: str, labels: Mapping[str, str], agent: str) -> Halt | None:
         """The stop that holds for runs of an agent under these labels, if any."""
 
@@ -65,7 +68,7 @@ class StartGuard(DefaultPolicy):
     def judge(self, facts: Facts, principal: Principal, command: wire.Op) -> Verdict:
         """See ``Policy``."""
         if isinstance(command, wire.Append):
-            return self._goes_on(facts, command)
+            return self._goes_on(facts, command) if self._rules.stopping() else ALLOWED
         if isinstance(command, wire.Spawn):
             return self._spawns(facts, command)
         agent = agent_of(facts, principal.actor, command)

@@ -90,6 +90,10 @@ class StartBook:
         """The stop that holds for runs of an agent under these labels."""
         return self.stops.of_run(tenant, lambda: self.workflows_of(tenant, labels, agent), agent)
 
+    def stopping(self) -> bool:
+        """See ``StartRules``."""
+        return len(self.stops) > 0
+
     def halt(self, tenant: str, labels: Mapping[str, str], agent: str) -> Halt | None:
         """See ``StartRules``."""
         return _halt(self.stop_of(tenant, labels, agent)) if len(self.stops) else None
@@ -163,6 +167,11 @@ class LateRules:
         """See ``StartRules``."""
         rules = self._find()
         return rules.refusal(tenant, labels, agent, session) if rules is not None else None
+
+    def stopping(self) -> bool:
+        """See ``StartRules``."""
+        rules = self._find()
+        return rules is not None and rules.stopping()
 
     def halt(self, tenant: str, labels: Mapping[str, str], agent: str) -> Halt | None:
         """See ``StartRules``."""
