@@ -11,9 +11,9 @@ from conformance.planting import replace
 
 from holdfast.company.cheats import rehearsal
 from holdfast.company.cheats.extension import CheatsExtension
+from holdfast.governance import labels
 from holdfast.governance.rollout.gates import owner, streaming
 from holdfast.governance.store.store import Store
-from holdfast.governance.workflows import run_record
 from tests.mutants.plant import mutant
 
 MOVES = "tests/unit/company/cheats/test_moves.py"
@@ -43,7 +43,7 @@ def anybody_cheats() -> None:
 
 @mutant("ACC-1", "whoever has a person's name is one", MOVES)
 def names_are_people() -> None:
-    replace(run_record, "is_recent", lambda sign_in_s, at_ms: True)
+    replace(labels, "is_interactive", lambda claims, at_ms: True)
 
 
 @mutant("ACC-1", "who never signed in may own a workflow", MOVES)

@@ -7,7 +7,8 @@ from typing import Any
 from conformance.planting import replace
 from msgspec.structs import replace as changed
 
-from holdfast.governance.workflows import journal_store, moves, run_record, service, triage
+from holdfast.governance import labels
+from holdfast.governance.workflows import journal_store, moves, service, triage
 from holdfast.governance.workflows.run_record import JournalRun, RunCounts
 from tests.mutants.plant import mutant
 
@@ -54,7 +55,7 @@ def own_word() -> None:
 
 @mutant("GATE-2", "a sign-in counts for ever", f"{WORKFLOWS}/test_journal.py")
 def old_sign_in() -> None:
-    replace(run_record, "is_recent", lambda sign_in_s, at_ms: sign_in_s is not None and sign_in_s * 1_000 <= at_ms)
+    replace(labels, "is_interactive", lambda claims, at_ms: 0 < (labels.signed_in_s(claims) or 0) * 1_000 <= at_ms)
 
 
 @mutant("GATE-2", "a run that cannot be read counts as one that called nothing", f"{WORKFLOWS}/test_journal.py")
