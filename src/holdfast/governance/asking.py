@@ -159,6 +159,23 @@ class Asker(Generic[S]):
         return None
 
 
+def ask_by(
+    app: typer.Typer, name: str, root: str, opened: Callable[[Store, Callable[[], int]], Awaitable[S]]
+) -> None:  # fmt: skip
+    """Give a group of commands the options that say whom they ask; they find the asker in ``ctx.meta[name]``.
+
+    Args:
+        root, opened: as of ``Asker``.
+    """
+
+    @app.callback()
+    def _options(
+        ctx: typer.Context, governance: StoreUrl = STORE, url: ServerUrl = "", token: ServerToken = "",
+        tenant: Tenant = "default", as_json: JsonOutput = False,
+    ) -> None:  # fmt: skip
+        ctx.meta[name] = Asker(ctx.obj, Target(governance, url, token, tenant, as_json), root, opened)
+
+
 def read_file(path: Path, most: int) -> bytes:
     """A file within a size. Raises ``config.invalid`` and ``input.too_large``."""
     try:

@@ -11,14 +11,7 @@ import typer
 from holdfast.errors import Refused
 from holdfast.governance import limits
 from holdfast.governance.asking import (
-    STORE,
-    Asker,
-    JsonOutput,
-    ServerToken,
-    ServerUrl,
-    StoreUrl,
-    Target,
-    Tenant,
+    ask_by,
     read_file,
 )
 from holdfast.governance.budgets import actions, request_commands
@@ -38,12 +31,7 @@ def group(opened: Opened) -> typer.Typer:
     """The commands."""
     app = typer.Typer(no_args_is_help=True, help="Budgets: what may be spent, who pays, and what did not fit.")
 
-    @app.callback()
-    def _options(
-        ctx: typer.Context, governance: StoreUrl = STORE, url: ServerUrl = "", token: ServerToken = "",
-        tenant: Tenant = "default", as_json: JsonOutput = False,
-    ) -> None:  # fmt: skip
-        ctx.meta["budget"] = Asker(ctx.obj, Target(governance, url, token, tenant, as_json), actions.ROOT, opened)
+    ask_by(app, "budget", actions.ROOT, opened)
 
     _add_set(app)
     _add_looking(app)

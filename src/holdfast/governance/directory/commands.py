@@ -11,14 +11,8 @@ import typer
 
 from holdfast.governance import limits
 from holdfast.governance.asking import (
-    STORE,
     Asker,
-    JsonOutput,
-    ServerToken,
-    ServerUrl,
-    StoreUrl,
-    Target,
-    Tenant,
+    ask_by,
     read_file,
 )
 from holdfast.governance.directory import desk
@@ -29,20 +23,14 @@ app = typer.Typer(no_args_is_help=True, help="Who works here, as the identity pr
 _DAY_S = 86_400.0
 
 
-@app.callback()
-def _options(
-    ctx: typer.Context,
-    governance: StoreUrl = STORE, url: ServerUrl = "", token: ServerToken = "",
-    tenant: Tenant = "default", as_json: JsonOutput = False,
-) -> None:  # fmt: skip
-    ctx.meta["directory"] = Asker(ctx.obj, Target(governance, url, token, tenant, as_json), desk.ROOT, opened)
-
-
 async def opened(store: Store, now_ms: Callable[[], int]) -> Directory:
     """The directory of a store that was opened for one command."""
     directory = Directory(store, now_ms)
     await directory.refresh()
     return directory
+
+
+ask_by(app, "directory", desk.ROOT, opened)
 
 
 @app.command()

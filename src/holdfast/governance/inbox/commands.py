@@ -8,7 +8,10 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from holdfast.governance.asking import STORE, Asker, JsonOutput, ServerToken, ServerUrl, StoreUrl, Target, Tenant
+from holdfast.governance.asking import (
+    Asker,
+    ask_by,
+)
 from holdfast.governance.inbox import desk
 from holdfast.governance.inbox.desk import InboxDesk
 from holdfast.governance.store.store import Store
@@ -32,16 +35,10 @@ class InboxCommands:
         app = typer.Typer(
             no_args_is_help=True, help="What somebody has to do. An item closes when it is computed as gone."
         )
-        app.callback()(self._options)
+        ask_by(app, "inbox", desk.ROOT, self._opened)
         for name in ("list", "show", "done", "brief", "history"):
             app.command(name)(getattr(self, f"{name}_command"))
         return app
-
-    def _options(
-        self, ctx: typer.Context, governance: StoreUrl = STORE, url: ServerUrl = "", token: ServerToken = "",
-        tenant: Tenant = "default", as_json: JsonOutput = False,
-    ) -> None:  # fmt: skip
-        ctx.meta["inbox"] = Asker(ctx.obj, Target(governance, url, token, tenant, as_json), desk.ROOT, self._opened)
 
     def list_command(self, ctx: typer.Context, person: Person = "", workflow: Workflow = "", limit: Limit = 20) -> None:
         """List what somebody has to do; what stops something first, then what is due."""

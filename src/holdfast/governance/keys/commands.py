@@ -10,7 +10,10 @@ from typing import Annotated, Any, Final
 import typer
 
 from holdfast.errors import Refused
-from holdfast.governance.asking import STORE, Asker, JsonOutput, ServerToken, ServerUrl, StoreUrl, Target, Tenant
+from holdfast.governance.asking import (
+    Asker,
+    ask_by,
+)
 from holdfast.governance.keys import actions
 from holdfast.governance.keys.model import KeyRequest, NameRequest
 from holdfast.governance.keys.service import GatewayKeys
@@ -43,15 +46,6 @@ Ttl = Annotated[str, typer.Option(help="How long it is good: 90d, 12h, 30m, 60s.
 Overlap = Annotated[str, typer.Option(help="How long the former secret stays good; 0s: not at all.")]
 
 
-@app.callback()
-def _options(
-    ctx: typer.Context,
-    governance: StoreUrl = STORE, url: ServerUrl = "", token: ServerToken = "",
-    tenant: Tenant = "default", as_json: JsonOutput = False,
-) -> None:  # fmt: skip
-    ctx.meta["keys"] = Asker(ctx.obj, Target(governance, url, token, tenant, as_json), actions.ROOT, opened)
-
-
 async def opened(store: Store, now_ms: Callable[[], int]) -> GatewayKeys:
     """The keys in a store that was opened for one command."""
     organisation = Organisation(store, now_ms)
@@ -59,6 +53,9 @@ async def opened(store: Store, now_ms: Callable[[], int]) -> GatewayKeys:
     keys = GatewayKeys(store, organisation, now_ms)
     await keys.refresh()
     return keys
+
+
+ask_by(app, "keys", actions.ROOT, opened)
 
 
 @app.command()

@@ -10,14 +10,8 @@ import typer
 
 from holdfast.governance import limits
 from holdfast.governance.asking import (
-    STORE,
     Asker,
-    JsonOutput,
-    ServerToken,
-    ServerUrl,
-    StoreUrl,
-    Target,
-    Tenant,
+    ask_by,
     read_file,
 )
 from holdfast.governance.ledger import desk
@@ -36,12 +30,7 @@ def group(opened: Opened) -> typer.Typer:
     """The commands that work on rows; those that compare with bills are in ``bills/commands.py``."""
     app = typer.Typer(no_args_is_help=True, help="The ledger: what was spent, by whom, and whether the bill agrees.")
 
-    @app.callback()
-    def _options(
-        ctx: typer.Context, governance: StoreUrl = STORE, url: ServerUrl = "", token: ServerToken = "",
-        tenant: Tenant = "default", as_json: JsonOutput = False,
-    ) -> None:  # fmt: skip
-        ctx.meta["ledger"] = Asker(ctx.obj, Target(governance, url, token, tenant, as_json), desk.ROOT, opened)
+    ask_by(app, "ledger", desk.ROOT, opened)
 
     _add_spend(app)
     _add_verify(app)

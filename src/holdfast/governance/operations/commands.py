@@ -10,7 +10,10 @@ import typer
 
 from holdfast.errors import Refused
 from holdfast.governance import limits
-from holdfast.governance.asking import STORE, Asker, JsonOutput, ServerToken, ServerUrl, StoreUrl, Target, Tenant
+from holdfast.governance.asking import (
+    Asker,
+    ask_by,
+)
 from holdfast.governance.operations import desk
 from holdfast.governance.operations.desk import OperationsDesk
 from holdfast.governance.store.store import Store
@@ -35,7 +38,7 @@ def stop_group(opened: Opened) -> typer.Typer:
     app = typer.Typer(
         no_args_is_help=True, help="Stop a workflow, an agent, a model or a tool: what runs ends, nothing begins."
     )
-    app.callback()(_options(opened))
+    ask_by(app, "operations", desk.ROOT, opened)
     for scope, what in (
         ("workflow", "all runs and calls of a workflow"), ("agent", "all runs of an agent"),
         ("model", "all calls of a model: routes avoid it"), ("tool", "every run that calls a tool"),
@@ -49,19 +52,9 @@ def stop_group(opened: Opened) -> typer.Typer:
 def incident_group(opened: Opened) -> typer.Typer:
     """The commands of incidents."""
     app = typer.Typer(no_args_is_help=True, help="What went wrong, what it touched, and how long it took to stop.")
-    app.callback()(_options(opened))
+    ask_by(app, "operations", desk.ROOT, opened)
     _add_incidents(app)
     return app
-
-
-def _options(opened: Opened) -> Callable[..., None]:
-    def options(
-        ctx: typer.Context, governance: StoreUrl = STORE, url: ServerUrl = "", token: ServerToken = "",
-        tenant: Tenant = "default", as_json: JsonOutput = False,
-    ) -> None:  # fmt: skip
-        ctx.meta["operations"] = Asker(ctx.obj, Target(governance, url, token, tenant, as_json), desk.ROOT, opened)
-
-    return options
 
 
 def _asker(ctx: typer.Context) -> Asker[OperationsDesk]:

@@ -10,14 +10,8 @@ import typer
 
 from holdfast.governance import limits
 from holdfast.governance.asking import (
-    STORE,
     Asker,
-    JsonOutput,
-    ServerToken,
-    ServerUrl,
-    StoreUrl,
-    Target,
-    Tenant,
+    ask_by,
     read_file,
 )
 from holdfast.governance.organisation import actions
@@ -34,20 +28,14 @@ From = Annotated[str, typer.Option("--from", help="The first day, as 2026-03-01;
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")]
 
 
-@app.callback()
-def _options(
-    ctx: typer.Context,
-    governance: StoreUrl = STORE, url: ServerUrl = "", token: ServerToken = "",
-    tenant: Tenant = "default", as_json: JsonOutput = False,
-) -> None:  # fmt: skip
-    ctx.meta["org"] = Asker(ctx.obj, Target(governance, url, token, tenant, as_json), actions.ROOT, opened)
-
-
 async def opened(store: Store, now_ms: Callable[[], int]) -> Organisation:
     """The organisation in a store that was opened for one command."""
     organisation = Organisation(store, now_ms)
     await organisation.refresh()
     return organisation
+
+
+ask_by(app, "org", actions.ROOT, opened)
 
 
 @app.command("import")

@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
-from holdfast.governance.asking import STORE, Asker, JsonOutput, ServerToken, ServerUrl, StoreUrl, Target, Tenant
+from holdfast.governance.asking import (
+    Asker,
+    ask_by,
+)
 from holdfast.governance.outcomes import desk
 from holdfast.governance.outcomes.service import OutcomeRequest, OutcomeService
 from holdfast.governance.store.store import Store
@@ -21,18 +24,12 @@ Run = Annotated[str, typer.Option(help="Id of the run.", show_default=False)]
 Value = Annotated[str, typer.Option(help="What it was worth, in USD.", show_default=False)]
 
 
-@app.callback()
-def _options(
-    ctx: typer.Context,
-    governance: StoreUrl = STORE, url: ServerUrl = "", token: ServerToken = "",
-    tenant: Tenant = "default", as_json: JsonOutput = False,
-) -> None:  # fmt: skip
-    ctx.meta["outcomes"] = Asker(ctx.obj, Target(governance, url, token, tenant, as_json), desk.ROOT, opened)
-
-
 async def opened(store: Store, now_ms: Callable[[], int]) -> OutcomeService:
     """The outcomes of a store that was opened for one command."""
     return OutcomeService(store, now_ms)
+
+
+ask_by(app, "outcomes", desk.ROOT, opened)
 
 
 @app.command()

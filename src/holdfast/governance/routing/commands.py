@@ -10,14 +10,8 @@ import typer
 
 from holdfast.governance import limits
 from holdfast.governance.asking import (
-    STORE,
     Asker,
-    JsonOutput,
-    ServerToken,
-    ServerUrl,
-    StoreUrl,
-    Target,
-    Tenant,
+    ask_by,
     read_file,
 )
 from holdfast.governance.outcomes.service import OutcomeService
@@ -33,18 +27,12 @@ app.add_typer(experiment, name="experiment")
 Name = Annotated[str, typer.Argument(help="Name of the experiment.", show_default=False)]
 
 
-@app.callback()
-def _options(
-    ctx: typer.Context,
-    governance: StoreUrl = STORE, url: ServerUrl = "", token: ServerToken = "",
-    tenant: Tenant = "default", as_json: JsonOutput = False,
-) -> None:  # fmt: skip
-    ctx.meta["routing"] = Asker(ctx.obj, Target(governance, url, token, tenant, as_json), desk.ROOT, opened)
-
-
 async def opened(store: Store, now_ms: Callable[[], int]) -> Routing:
     """The routing of a store that was opened for one command."""
     return Routing(store, OutcomeService(store, now_ms), now_ms)
+
+
+ask_by(app, "routing", desk.ROOT, opened)
 
 
 @app.command("set")

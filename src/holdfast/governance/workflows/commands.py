@@ -10,14 +10,7 @@ import typer
 
 from holdfast.governance import limits
 from holdfast.governance.asking import (
-    STORE,
-    Asker,
-    JsonOutput,
-    ServerToken,
-    ServerUrl,
-    StoreUrl,
-    Target,
-    Tenant,
+    ask_by,
     read_file,
 )
 from holdfast.governance.store.store import Store
@@ -35,12 +28,7 @@ def group(opened: Opened) -> typer.Typer:
     """The commands."""
     app = typer.Typer(no_args_is_help=True, help="Workflows: what each is, who answers for it, and where it stands.")
 
-    @app.callback()
-    def _options(
-        ctx: typer.Context, governance: StoreUrl = STORE, url: ServerUrl = "", token: ServerToken = "",
-        tenant: Tenant = "default", as_json: JsonOutput = False,
-    ) -> None:  # fmt: skip
-        ctx.meta["workflow"] = Asker(ctx.obj, Target(governance, url, token, tenant, as_json), actions.ROOT, opened)
+    ask_by(app, "workflow", actions.ROOT, opened)
 
     _add_manifest(app)
     _add_looking(app)
