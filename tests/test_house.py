@@ -345,3 +345,34 @@ def test_no_test_asserts_a_time() -> None:
         if path != Path(__file__):
             for number, line in enumerate(path.read_text().splitlines(), 1):
                 assert not clock.search(line), f"{path.name}:{number}"
+
+
+CLOCKS = {"time", "monotonic", "now", "today", "wall_ms", "token_hex", "random", "uuid4"}
+"""What answers something else each time it is called."""
+
+
+def _asks_a_clock(value: ast.expr) -> bool:
+    calls = [node.func for node in ast.walk(value) if isinstance(node, ast.Call)]
+    return any((func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")) in CLOCKS for func in calls)
+
+
+def _name_themselves(values: ast.expr) -> Iterator[ast.expr]:
+    """The values of a ``parametrize`` that name their tests: numbers and texts do, dictionaries and lists do not."""
+    for value in getattr(values, "elts", []):
+        for part in value.elts if isinstance(value, ast.Tuple) else [value]:
+            if isinstance(part, ast.BinOp | ast.Call) and not any(
+                keyword.arg == "id" for keyword in getattr(part, "keywords", [])
+            ):
+                yield part
+
+
+def test_no_test_is_named_after_a_clock() -> None:
+    """Workers that collect tests a second apart would collect others, and then none of them runs."""
+    found = []
+    for path in sorted(ROOT.joinpath("tests").rglob("*.py")):
+        if "node_modules" in path.parts:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "parametrize" and len(node.args) > 1:
+                found += [f"{path}:{one.lineno}" for one in _name_themselves(node.args[1]) if _asks_a_clock(one)]
+    assert not found
