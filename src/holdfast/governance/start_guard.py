@@ -20,6 +20,7 @@ from holdfast.protocol import limits, wire
 from holdfast.session.access import Principal
 from holdfast.session.branch import resolve_input
 from holdfast.session.policy import ALLOWED, Allow, DefaultPolicy, Deny, Facts, Stop, Verdict
+from holdfast.session.run import topmost
 from holdfast.session.state import RunState, State
 
 ACTIVITY: Final = "stop"
@@ -117,7 +118,7 @@ class StartGuard(DefaultPolicy):
         """Why an attempt goes no further. Its whole tree ends where the topmost run is stopped, too; where only a sub-run is, it
         alone is cancelled, by whoever carries the stop out, and until then nothing more of it is taken."""
         halt = self._rules.halt(facts.tenant, run.labels, run.agent)
-        top = _topmost(facts.state, run)
+        top = topmost(facts.state, run)
         if top is not run and (above := self._rules.halt(facts.tenant, top.labels, top.agent)) is not None:
             return _stop(above)
         if halt is None:
@@ -162,9 +163,3 @@ def _has_child(state: State, run: RunState, name: str) -> bool:
     if any(one.parent == run.id and one.name == name for one in state.runs.values()):
         return True
     return any((one.parent, one.name, one.status) == (run.id, name, "completed") for one in state.ended.values())
-
-
-def _topmost(state: State, run: RunState) -> RunState:
-    while (above := state.runs.get(run.parent or "")) is not None:
-        run = above
-    return run

@@ -14,6 +14,7 @@ from holdfast.protocol.events import Event
 from holdfast.session import control, producer
 from holdfast.session import policy as policies
 from holdfast.session.approval import UNDECIDED, action_hash
+from holdfast.session.run import topmost
 from holdfast.session.state import ApprovalState, RunState, State
 from holdfast.session.writer import SYSTEM, Writer
 
@@ -49,8 +50,7 @@ def _stop(
     """Cancel the run with everything above and below it, and show why; then what CTL-3 lets pass of it is decided, and
     anything else refused. Denied again while it stops, nothing is written twice."""
     if run.cancel is None:
-        while (above := state.runs.get(run.parent or "")) is not None:
-            run = above
+        run = topmost(state, run)
         shown = {
             "messageId": f"{run.id}.{stop.activity}",
             "activityType": stop.activity,

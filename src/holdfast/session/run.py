@@ -94,6 +94,13 @@ def descendants(state: State, ident: str) -> list[RunState]:
     return below
 
 
+def topmost(state: State, run: RunState) -> RunState:
+    """The live run that a run is below of all others; itself where none is above it."""
+    while (above := state.runs.get(run.parent or "")) is not None:
+        run = above
+    return run
+
+
 def claimable(state: State, run: RunState) -> bool:
     """Whether a worker may start the run now: not stopping, not muted, its predecessors ended, and its turn has come."""
     if run.status != "queued" or run.cancel or state.taken_by or any(after in state.runs for after in run.after):

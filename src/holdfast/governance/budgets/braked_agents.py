@@ -18,7 +18,7 @@ from holdfast.protocol import events as e
 from holdfast.protocol import limits, wire
 from holdfast.session.access import Principal
 from holdfast.session.policy import ALLOWED, Allow, DefaultPolicy, Deny, Facts, Stop, Verdict
-from holdfast.session.state import RunState, State
+from holdfast.session.run import topmost
 
 _JUDGED: Final = (wire.Append, wire.Spawn)
 
@@ -65,7 +65,7 @@ class BrakedAgents(DefaultPolicy):
             return ALLOWED  # the session refuses it by itself: fenced, or stopping already
         if self._exhausted.age_s() > limits.POLICY_FACTS_S:
             return self._unknown(command)
-        refused = self._exhausted.refusal(facts.tenant, facts.labels, facts.session, _topmost(facts.state, run).id)
+        refused = self._exhausted.refusal(facts.tenant, facts.labels, facts.session, topmost(facts.state, run).id)
         if refused is None:
             return ALLOWED
         news = BrakeNews("ended", "error", refused.code, refused.detail, dict(refused.fields))
@@ -76,9 +76,3 @@ class BrakedAgents(DefaultPolicy):
         if isinstance(command, wire.Append) and all(draft.type in e.WHILE_STOPPING for draft in command.events):
             return ALLOWED
         return Deny("policy.unavailable", f"what is known of the budgets is older than {limits.POLICY_FACTS_S:g} s")
-
-
-def _topmost(state: State, run: RunState) -> RunState:
-    while (above := state.runs.get(run.parent or "")) is not None:
-        run = above
-    return run
