@@ -136,7 +136,7 @@ def _line(
     stands: Standing = "pass" if ahead.open else "fail" if ahead.shut_by else "unknown"
     if facts.state != "registered" and running.shut_by:
         stands = "fail"
-    words = sentence(facts, own, todo, plan.zone(tenant))
+    words = sentence(facts, own, todo, plan.zone(tenant), plan.scope(tenant, "").as_of_ms)
     return WorkflowLine(facts.workflow, stands, words, facts.owner, facts.state, facts.mode)
 
 

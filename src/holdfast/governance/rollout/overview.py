@@ -70,7 +70,7 @@ def _workflow(
     return {
         "workflow": facts.workflow, "state": facts.state, "mode": facts.mode, "stage": facts.stage, "owner": facts.owner,
         "deputy": facts.deputy, "sponsor": facts.sponsor, "payer": facts.payer, "next_door": next_door(facts),
-        "sentence": sentence(facts, own, todo, plan.zone(tenant)),
+        "sentence": sentence(facts, own, todo, plan.zone(tenant), scope.as_of_ms),
         "doors": msgspec.to_builtins(plan.doors(tenant, facts.workflow)),
         "gates": msgspec.to_builtins(list(own.values())),
         "missing": wanted,

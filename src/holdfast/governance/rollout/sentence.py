@@ -8,12 +8,17 @@ from collections.abc import Mapping, Sequence
 
 from holdfast.governance.rollout.critical_path import NextAction, missing, next_door
 from holdfast.governance.rollout.doors import GateStatus
+from holdfast.governance.rollout.model import DAY_MS
 from holdfast.governance.rollout.port import WorkflowFacts
 from holdfast.governance.rollout.registry import BY_NAME
 
 
 def sentence(
-    facts: WorkflowFacts, status: Mapping[str, GateStatus], actions: Sequence[NextAction], zone: zoneinfo.ZoneInfo
+    facts: WorkflowFacts,
+    status: Mapping[str, GateStatus],
+    actions: Sequence[NextAction],
+    zone: zoneinfo.ZoneInfo,
+    now_ms: int,
 ) -> str:
     """May it go on; who must do what by when: of the gate that it names, where it names one."""
     wanted = missing(facts, status)
@@ -24,6 +29,8 @@ def sentence(
     if own is None:
         return f"{may}."
     due = f" by {datetime.datetime.fromtimestamp(own.due_ms / 1_000, zone):%a %d %b}" if own.due_ms else ""
+    if own.due_ms and (late := (now_ms - own.due_ms) // DAY_MS) > 0:
+        due += f", {late} {'day' if late == 1 else 'days'} late"
     what = own.what[:1].lower() + own.what[1:]
     return f"{may}. {own.who or 'Somebody'} has to{due}: {what}."
 
