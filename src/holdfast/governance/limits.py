@@ -207,17 +207,17 @@ EXPERIMENTS = 100  # of one tenant that run
 
 # the plan
 EVIDENCE_ROWS = 5_000  # that one query answers; with more it is cut short, and nothing passes by it
-EVIDENCE_BYTES = 4 << 20  # of one verdict on record
+EVIDENCE_BYTES = 4 << 20  # of what one query answers; beyond, it is cut short, too
 WAIVER_REASON_CHARS = 500
 WAIVER_ROWS = 1_000  # in one answer
 PLAN_EVERY_S = 300.0  # between two computations of every gate
 PLAN_AGAIN_MS = 6 * 3_600_000  # a verdict that is as it was is put on record again after so long
-PLAN_WORKFLOWS = 2_000  # of one tenant
 PLAN_HISTORY_ROWS = 500  # verdicts of one gate in one answer
 PLAN_VERIFY_ROWS = 20_000  # of the ledger that every computation verifies again; a larger one is verified
 PLAN_VERIFY_MS = 6 * 3_600_000  # after so long
 VALIDATION_BYTES = 1 << 20  # one report of holdfast validate
-PLAN_KEEP_MS = 400 * 86_400_000  # verdicts are kept
+PLAN_KEEP_MS = 400 * 86_400_000  # verdicts that nothing stands on any more are kept so long
+PLAN_FORGET_MS = 86_400_000  # between two looks for those that are older
 PLAN_FILE_BYTES = 256 << 20  # a plan as a file, for whoever verifies it
 
 # the directory

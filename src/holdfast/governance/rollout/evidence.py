@@ -8,6 +8,7 @@ from functools import cache
 from importlib import resources
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import Connection, select, text
 
 from holdfast.governance import limits
@@ -90,9 +91,16 @@ def _params(scope: GateScope) -> dict[str, int | str]:
 def _answer(
     name: str, params: Mapping[str, int | str], rows: Sequence[Mapping[Any, Any]], positions: Mapping[str, int | str]
 ) -> EvidenceAnswer:
-    cut = len(rows) > limits.EVIDENCE_ROWS
-    plain = tuple({str(key): _plain(value) for key, value in row.items()} for row in rows[: limits.EVIDENCE_ROWS])
-    return EvidenceAnswer(name, dict(params), plain, dict(positions), digest_of(plain), cut)
+    plain = list[dict[str, int | str | None]]()
+    size = 0
+    for row in rows[: limits.EVIDENCE_ROWS]:
+        plain.append({str(key): _plain(value) for key, value in row.items()})
+        size += len(msgspec.json.encode(plain[-1]))
+        if size > limits.EVIDENCE_BYTES:
+            plain.pop()
+            break
+    cut = len(plain) < len(rows)
+    return EvidenceAnswer(name, dict(params), tuple(plain), dict(positions), digest_of(plain), cut)
 
 
 def _plain(value: Any) -> int | str | None:

@@ -13,6 +13,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from holdfast.errors import Refused
+from holdfast.governance import limits
 from holdfast.governance.operations.port import GateFailure
 from holdfast.governance.organisation.dates import day_start_ms
 from holdfast.governance.organisation.service import Organisation
@@ -82,6 +83,7 @@ class Rollout:
         self.before_compute: BeforeCompute = _nothing_first
 
         self.ideas: IdeaRows = _no_ideas
+        self._forgot_ms = 0
 
     async def refresh(self) -> None:
         """Read again what is on record. Raises ``store.unavailable``."""
@@ -262,6 +264,18 @@ class Rollout:
                 status, verdict="unknown", shown="unknown", cause=changed.cause, reason=changed.reason, fix=changed.fix
             )
         return status, row, answers
+
+    async def forget(self) -> int:
+        """Delete verdicts that are too old to be kept, looked for once a day; how many. Those that count are never among them.
+
+        Raises:
+            Unavailable: of the store.
+        """
+        now_ms = self._now_ms()
+        if now_ms - self._forgot_ms < limits.PLAN_FORGET_MS:
+            return 0
+        self._forgot_ms = now_ms
+        return await self._store.write(lambda connection: store.forget(connection, now_ms - limits.PLAN_KEEP_MS))
 
     async def history(self, tenant: str, workflow: str | None, gate: str | None, limit: int) -> list[VerdictRow]:
         """Verdicts that were put on record, the newest first."""

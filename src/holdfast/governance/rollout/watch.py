@@ -54,6 +54,7 @@ class PlanWatch:
                     await self._plan.validations.serve(await asyncio.to_thread(build_id))
                 for tenant in self._plan.tenants():
                     await self._plan.compute(tenant)
+                await self._plan.forget()
             except (
                 Exception
             ) as error:  # whatever it is, the next time may succeed; until then verdicts stand, and expire

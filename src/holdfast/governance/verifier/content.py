@@ -18,7 +18,7 @@ from holdfast.governance.verifier.documents import (
     against,
     unsure,
 )
-from holdfast.governance.verifier.published import PUBLISHED, ROWS, parameters, published_text
+from holdfast.governance.verifier.published import CUT_BYTES, PUBLISHED, ROWS, parameters, published_text
 from holdfast.governance.verifier.rules.judgement import Judgement, Rows, RuleCase
 
 STANDS_MS: Final = 7 * DAY_MS
@@ -53,8 +53,13 @@ def questions(verdict: StatedVerdict, plan: StatedPlan) -> Iterator[Remark]:
             yield against(f"forged: the text of {answer.query!r:.80} is not the published one")
         if text and set(answer.params) != parameters(text):
             yield against(f"forged: {answer.query} was not asked with its parameters")
-        if len(answer.rows) > ROWS or (answer.cut and len(answer.rows) != ROWS):
+        short = answer.cut and len(answer.rows) < ROWS
+        if len(answer.rows) > ROWS or (
+            short and len(canonical.canonical([dict(row) for row in answer.rows])) < CUT_BYTES
+        ):
             yield against(f"forged: {answer.query} has {len(answer.rows)} rows")
+        elif short:
+            yield unsure(f"{answer.query} is said to be too large to be stated whole")
         yield from _params(verdict, plan, answer)
 
 

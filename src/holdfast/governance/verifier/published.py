@@ -78,6 +78,8 @@ PROFILES: Final[Mapping[str, Mapping[str, Mapping[str, int | str]]]] = {
 
 ROWS: Final = 5_000
 """An answer has at most so many rows; one with more is cut, and nothing passes by it."""
+CUT_BYTES: Final = 3 << 20
+"""One with fewer is cut only where its rows are at least so large together: 4 MiB less the largest that may come next."""
 
 
 def base_numbers(profile: str, gate: str) -> dict[str, int | str]:

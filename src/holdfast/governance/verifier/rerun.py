@@ -105,6 +105,8 @@ async def asked_again(store: PlanRows, verdict: StatedVerdict, stated: StatedAns
     again, _ = await answer(store, text, stated.params)
     later = stated.params | ({"as_of_ms": now_ms} if "as_of_ms" in stated.params else {})
     now, _ = await answer(store, text, later)
+    if stated.cut:
+        again = again[: len(stated.rows)]
     if [dict(row) for row in stated.rows] == [dict(row) for row in again]:
         return Comparison((), False, now)
     how = REREADING.get(stated.query, _UNTOLD)

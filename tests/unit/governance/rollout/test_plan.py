@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sqlalchemy import update
 
 from holdfast.errors import Refused
+from holdfast.governance import limits
 from holdfast.governance.directory.model import Person
 from holdfast.governance.rollout import doors
 from holdfast.governance.rollout.doors import GateStatus
@@ -181,3 +182,37 @@ async def test_gates_that_nobody_has_built_are_unknown_and_keep_doors_shut(compa
     with pytest.raises(Refused) as refused:
         await company.workflows.launch(TENANT, WORKFLOW, by="user:cem")
     assert refused.value.code == "workflow.launch" and "2.a" in refused.value.detail
+
+
+# --- bounds
+async def test_evidence_that_is_too_large_is_cut_and_nothing_passes_by_it(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await company.manifest()
+    await company.staffed()
+    assert (await company.verdict("6.a"))[0] == "pass"
+    monkeypatch.setattr(limits, "EVIDENCE_BYTES", 100)
+    status, _, answers = await company.plan.explain(TENANT, "6.a", WORKFLOW)
+    assert status.shown == "pass" and not any(one.cut for one in answers)
+    assert await company.verdict("6.a") != ("pass", status.reason)
+    await company.plan.compute(TENANT)
+    _, _, answers = await company.plan.explain(TENANT, "6.a", WORKFLOW)
+    assert any(one.cut for one in answers)
+
+
+async def test_verdicts_that_nothing_stands_on_are_forgotten_in_time_and_those_that_count_never(
+    company: Company,
+) -> None:
+    await company.manifest()
+    await company.staffed()
+    await company.verdict("6.a")
+    first = await company.plan.history(TENANT, WORKFLOW, "6.a", 10)
+    company.pass_days(1)
+    await company.manifest(deputy="")
+    await company.verdict("6.a")
+    assert await company.plan.forget() == 0
+    company.pass_days(limits.PLAN_KEEP_MS / DAY_MS + 1)
+    assert await company.plan.forget() > 0
+    left = await company.plan.history(TENANT, WORKFLOW, "6.a", 10)
+    assert left and first[0].id not in {one.id for one in left}
+    assert await company.plan.forget() == 0, "it looks once a day"
