@@ -140,11 +140,13 @@ class SqliteBackend:
         writer, self._writer = self._writer, None
         if writer is None:
             return
-        await asyncio.to_thread(writer.stop)
-        await asyncio.to_thread(self._threads.shutdown)
-        while self._readers.qsize():
-            close(self._readers.get())
-        self._lock.release()
+        try:
+            await asyncio.to_thread(writer.stop)
+            await asyncio.to_thread(self._threads.shutdown)
+            while self._readers.qsize():
+                close(self._readers.get())
+        finally:  # whatever failed: the next one may have the file
+            self._lock.release()
 
 
 def _prepare(file: SqliteFile) -> Connection:

@@ -70,6 +70,8 @@ class SqliteWriter:
         """Commit what was submitted, end the thread, copy the log into the file and close; blocks until all that is done."""
         self._queue.put(_STOP)
         self._thread.join()
+        if self._connection is not None:
+            raw(self._connection).set_wal_hook(None)  # the last commit, below, is copied below
         self._checkpoints.close()
         if self._connection is not None:
             try:

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import select, text
 
 from holdfast.errors import HoldfastError
+from holdfast.governance import limits
 from holdfast.governance.store.store import Store
 from holdfast.governance.store.tables.facts import store_facts
 from holdfast.testing import FakeClock
@@ -75,6 +76,14 @@ async def test_nothing_acknowledged_is_lost_when_the_owner_is_killed(tmp_path: P
     found = await store.read(lambda c: set(c.execute(select(store_facts.c.name)).scalars()))
     assert len(acknowledged) >= 500 and acknowledged <= found
     await store.close()
+
+
+async def test_a_store_with_much_in_its_log_closes_and_is_complete_in_itself(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mark of a closing store is a commit, too, when nobody is there any more to copy the log beside it."""
+    monkeypatch.setattr(limits, "STORE_CHECKPOINT_PAGES", 0)
+    await test_the_file_is_complete_in_itself_after_a_close(tmp_path, clock)
 
 
 async def test_the_file_is_complete_in_itself_after_a_close(tmp_path: Path, clock: FakeClock) -> None:
