@@ -166,6 +166,7 @@ class GovernedCompany(Company):
         ]
         for call, verdict, by in said:
             await outcomes.record(OutcomeRequest(outcome=verdict, call=call), by=by, tenant="default")
+            self.clock.advance(0.001)  # so that the page, which begins with the newest, begins with those of runs
         for day, verdict, value in ((36, "accepted", "40"), (37, "rejected", ""), (38, "accepted", "")):
             words = OutcomeRequest(outcome=verdict, session=f"offers-{day}-0", run="r1", value_usd=value)
             await outcomes.record(words, by="user:cat", tenant="default")

@@ -131,7 +131,7 @@ async def test_the_change_is_the_sum_of_its_causes(console: Tab) -> None:
     assert abs(sum(parts[:4]) - parts[4]) < Decimal("0.04"), "as far as cents tell"
     headline = await console.run("document.querySelector('.headline b').innerText")
     assert headline == exact[4]
-    assert await console.run("document.querySelectorAll('.chart canvas').length") == 1
+    await console.until("document.querySelectorAll('.chart canvas').length === 1")
 
 
 async def test_what_needs_somebody_comes_first(console: Tab) -> None:
