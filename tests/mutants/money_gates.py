@@ -7,10 +7,11 @@ from typing import Any
 
 from conformance.planting import replace
 
-from holdfast.governance.rollout import evidence
+from holdfast.governance.rollout import evidence, ruling
 from holdfast.governance.rollout.gates import accounts, bill, cap, peel, served
 from holdfast.governance.rollout.reckonings import bill as beside
 from holdfast.governance.rollout.reckonings import caps
+from holdfast.governance.rollout.reckonings import kin as reckoned_kin
 from tests.mutants.plant import mutant
 
 GATES = "tests/unit/governance/rollout"
@@ -78,3 +79,23 @@ def own_sums() -> None:
 @mutant("MONEY-1", "a floor that nobody reaches protects a dear model", f"{GATES}/test_peel_gate.py")
 def endless_floor() -> None:
     replace(peel, "_wanted", lambda task, thresholds: task.floor)
+
+
+@mutant("MONEY-1", "who divides a workflow has two", f"{GATES}/test_kin.py")
+def divided() -> None:
+    replace(ruling, "as_one", lambda gate, ruling, evidence: ruling)
+
+
+@mutant(
+    "MONEY-1",
+    "who shares with whom is judged by what the plan says of it, and never gets out of it",
+    f"{GATES}/test_kin.py",
+)
+def red_for_each_other() -> None:
+    real = reckoned_kin.Kin._failing
+
+    async def failing(self: Any, scope: Any) -> Any:
+        self._last = getattr(self, "_last", {}) | {scope.workflow: await real(self, scope)}
+        return {gate: one for some in self._last.values() for gate, one in some.items()}
+
+    replace(reckoned_kin.Kin, "_failing", failing)

@@ -6,7 +6,7 @@ from typing import Final
 
 from holdfast.company.cheats.bill_moves import Dumping, Netting
 from holdfast.company.cheats.cap_moves import EndlessCap
-from holdfast.company.cheats.model_moves import AliasServed, HighFloor
+from holdfast.company.cheats.model_moves import AliasServed, Divided, HighFloor
 from holdfast.company.cheats.move import CheatMove
 from holdfast.company.cheats.people_moves import BulkClosing, SharedMailbox
 from holdfast.company.cheats.serving_moves import SeatedKey, StagingReport
@@ -14,7 +14,7 @@ from holdfast.company.cheats.stage_moves import ServiceAsPerson, SyntheticRuns, 
 from holdfast.company.cheats.unit_moves import SmallerUnit
 
 MOVES: Final[tuple[type[CheatMove], ...]] = (
-    WriteCalledRead, ServiceAsPerson, SyntheticRuns, Netting, Dumping, EndlessCap, HighFloor, AliasServed, SharedMailbox,
+    WriteCalledRead, ServiceAsPerson, SyntheticRuns, Netting, Dumping, EndlessCap, HighFloor, AliasServed, Divided, SharedMailbox,
     BulkClosing, SeatedKey, StagingReport, SmallerUnit,
 )  # fmt: skip
 """Each acts on the copy that it is given."""

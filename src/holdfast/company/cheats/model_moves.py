@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from sqlalchemy import select
 
 from holdfast.company.cheats.move import CheatMove, MoveFacts, NaiveCheck
@@ -9,9 +11,11 @@ from holdfast.company.cheats.rehearsal import NANO, WORKFLOW, CastPlace
 from holdfast.governance.outcomes.intervals import lower_bound
 from holdfast.governance.store.tables.ledger import ledger_rows
 from holdfast.governance.store.tables.outcomes import outcomes
-from holdfast.governance.workflows.model import ManifestModel
+from holdfast.governance.workflows.model import ManifestModel, ManifestPrompt
 
 DEAR, CHEAP = "large-model", "small-model"
+SECOND = f"{WORKFLOW}-2"
+PROMPT = ManifestPrompt("system", hashlib.sha256(b"Answer the customer.").hexdigest())
 
 
 class HighFloor(CheatMove):
@@ -104,3 +108,40 @@ class AliasServed(CheatMove):
         return NaiveCheck(
             not outside, f"{len(requests)} calls asked for {names}; {len(outside)} for a model that is not on the list"
         )
+
+
+class Divided(CheatMove):
+    """5.b, and every gate of what a workflow does: a second workflow for what the first may not do."""
+
+    facts = MoveFacts(
+        "divided", "5.b", "A workflow divided in two",
+        "The model that the manifest does not name serves a second workflow, which has the same prompt.",
+        "Workflows that share a credential or a prompt are also judged as one: what one of them fails, the other fails.",
+        "Two new workflows of a real team of the company, with rows of their own in the ledger.",
+    )  # fmt: skip
+
+    async def set_up(self) -> CastPlace:
+        """The first one is served by the model that it names."""
+        place = await self.on.company_place()
+        self.on.clock.pass_days(-10)
+        await self.on.manifest(place, models=(ManifestModel(model="gpt-5-2025-08-07"),), prompts=(PROMPT,))
+        await self.on.spend(place, 20, model="gpt-5-2025-08-07", nano=NANO // 100)
+        self.on.clock.pass_days(10)
+        return place
+
+    async def cheat(self) -> None:
+        """The second one does the rest."""
+        self.on.clock.pass_days(-5)
+        models = (ManifestModel(model="gpt-5-2025-08-07"),)
+        await self.on.manifest(self.place, workflow=SECOND, models=models, prompts=(PROMPT,))
+        await self.on.spend(
+            self.place, 20, labels={"workflow": SECOND}, model="gpt-5.4-mini-2026-03-17", nano=NANO // 100
+        )
+        self.on.clock.pass_days(5)
+
+    async def naive(self) -> NaiveCheck:
+        """Looks at the rows of the workflow alone."""
+        of = ledger_rows.c
+        wanted = select(of.model).where(of.tenant == self.place.tenant, of.workflow == WORKFLOW)
+        served = await self.on.store.read(lambda connection: sorted(set(connection.scalars(wanted))))
+        return NaiveCheck(served == ["gpt-5-2025-08-07"], f"{WORKFLOW} was served by {', '.join(served)}")

@@ -46,6 +46,10 @@ class EvidenceReader:
         self._store = database
         self._reckonings = reckonings
 
+    def beside(self, reckonings: Mapping[str, Reckoning]) -> EvidenceReader:
+        """One that makes other reckonings, too."""
+        return EvidenceReader(self._store, {**self._reckonings, **reckonings})
+
     async def answer(self, names: Sequence[str], scope: GateScope) -> dict[str, EvidenceAnswer]:
         """What queries answer, all of one moment; reckonings are made just before it. What is neither a query nor a reckoning
         that this process makes is left out.

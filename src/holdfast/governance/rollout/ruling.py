@@ -6,6 +6,7 @@ import msgspec
 
 from holdfast.governance import limits
 from holdfast.governance.rollout.gate import Gate
+from holdfast.governance.rollout.kin import as_one
 from holdfast.governance.rollout.model import (
     STANDS_MS,
     Evidence,
@@ -27,7 +28,7 @@ def ruled(gate: Gate, evidence: Evidence, scope: GateScope, thresholds: Threshol
     absent = [name for name in gate.queries if name not in evidence]
     if absent:
         return unknown("missing", f"{absent[0]} cannot be reckoned by this process", "Ask the server of this store")
-    ruling = gate.decide(evidence, scope, thresholds)
+    ruling = as_one(gate, gate.decide(evidence, scope, thresholds), evidence)
     cut = sorted(name for name in gate.queries if evidence[name].cut)
     if cut and ruling.verdict != "fail":
         return unknown("cut", f"{cut[0]} has more rows than can be read", "Divide the workflow", ruling.n)

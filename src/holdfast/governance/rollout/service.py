@@ -22,6 +22,7 @@ from holdfast.governance.rollout.cautions import Caution, cautions
 from holdfast.governance.rollout.doors import DoorStatus, GateStatus
 from holdfast.governance.rollout.evidence import EvidenceReader
 from holdfast.governance.rollout.gate import Gate
+from holdfast.governance.rollout.kin import KIN
 from holdfast.governance.rollout.model import (
     DoorName,
     EvidenceAnswer,
@@ -35,6 +36,7 @@ from holdfast.governance.rollout.model import (
 )
 from holdfast.governance.rollout.port import WorkflowFacts, WorkflowList
 from holdfast.governance.rollout.profiles import Profile
+from holdfast.governance.rollout.reckonings.kin import Kin
 from holdfast.governance.rollout.registry import BY_NAME, GATES
 from holdfast.governance.rollout.ruling import ruled, verdict_row, worth_keeping
 from holdfast.governance.rollout.standing import Records, status_of
@@ -75,7 +77,8 @@ class Rollout:
         self._store = database
         self._organisation = organisation
         self._workflows = workflows
-        self._reader = reader
+        judged_as_one = [gate for gate in GATES if KIN in gate.queries]
+        self._reader = reader.beside({KIN: Kin(database, workflows, reader, judged_as_one, self.profile)})
         self._now_ms = now_ms
         self._contents = store.PlanContents({}, {}, {})
         self._refreshing = asyncio.Lock()

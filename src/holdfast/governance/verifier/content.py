@@ -19,6 +19,7 @@ from holdfast.governance.verifier.documents import (
     unsure,
 )
 from holdfast.governance.verifier.published import CUT_BYTES, PUBLISHED, ROWS, parameters, published_text
+from holdfast.governance.verifier.rules import judgement
 from holdfast.governance.verifier.rules.judgement import Judgement, Rows, RuleCase
 
 STANDS_MS: Final = 7 * DAY_MS
@@ -118,6 +119,7 @@ def judged(verdict: StatedVerdict, rows: Rows | None = None, as_of_ms: int | Non
         found = PUBLISHED[verdict.gate].rule(
             RuleCase(own if rows is None else rows, moment, verdict.thresholds, params)
         )
+        found = judgement.with_kin(verdict.gate, found, own.get("kin", ()))
     except (KeyError, ValueError, TypeError, AttributeError):
         return None
     if any(one.cut for one in verdict.answers) and found.verdict != "fail":

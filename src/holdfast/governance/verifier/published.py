@@ -29,7 +29,7 @@ class PublishedGate(NamedTuple):
 
 
 PUBLISHED: Final[dict[str, PublishedGate]] = {
-    "1.a": PublishedGate(stage.stage, ("workflow", "stage_runs", "manifest_tools", "unrecorded_runs"), {"lost_percent": 5}),
+    "1.a": PublishedGate(stage.stage, ("workflow", "stage_runs", "manifest_tools", "unrecorded_runs", "kin"), {"lost_percent": 5}),
     "1.b": PublishedGate(
         stage.no_skip, ("workflow", "stages", "passed", "waived"),
         {"days": 28, "runs": 200, "gates": "4.a,5.a,5.b,6.b,7.b,8.b,9.a,9.b,11.a"},
@@ -40,14 +40,14 @@ PUBLISHED: Final[dict[str, PublishedGate]] = {
     ),
     "4.b": PublishedGate(
         money.cap,
-        ("workflow", "caps", "budgets", "budget_spent", "cap_calls", "refusals", "ledger_verified", "strangers", "bill"),
+        ("workflow", "caps", "budgets", "budget_spent", "cap_calls", "refusals", "ledger_verified", "strangers", "bill", "kin"),
         {"times_p90": 2, "calls": 1_000, "false_ppm": 1_000},
     ),
     "5.a": PublishedGate(
-        models.peel, ("workflow", "task_spend", "task_outcomes", "routes"),
+        models.peel, ("workflow", "task_spend", "task_outcomes", "routes", "kin"),
         {"task_percent": 5, "n": 100, "floor_ppm": 900_000, "used_percent": 1, "rest_percent": 50},
     ),
-    "5.b": PublishedGate(models.served, ("manifests", "served"), {"lost_percent": 5}),
+    "5.b": PublishedGate(models.served, ("manifests", "served", "kin"), {"lost_percent": 5}),
     "10.a": PublishedGate(
         money.accounts, ("weeks", "weeks_spent", "units"), {"weeks": 13, "usd": 1, "ppm": 5_000}, of_organisation=True
     ),
@@ -60,7 +60,7 @@ PUBLISHED: Final[dict[str, PublishedGate]] = {
         {"percent": 90, "least": 5, "look_h": 24},
     ),
     "9.a": PublishedGate(
-        care.people_protected, ("seated_claims", "first_tokens", "load_tests"),
+        care.people_protected, ("seated_claims", "first_tokens", "load_tests", "kin"),
         {"times_percent": 150, "least": 500, "unclaimed_permille": 10, "test_days": 30},
     ),
     "9.b": PublishedGate(

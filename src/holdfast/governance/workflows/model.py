@@ -153,6 +153,11 @@ class CurrentWorkflow(msgspec.Struct, frozen=True, kw_only=True):
     manifest: WorkflowManifest | None = None
 
     @property
+    def prompts(self) -> tuple[str, ...]:
+        """Hashes of the prompts that its manifest names."""
+        return tuple(one.sha256 for one in self.manifest.prompts) if self.manifest is not None else ()
+
+    @property
     def enforced(self) -> bool:
         """Whether what is judged of it holds something up."""
         return self.mode == "enforce"

@@ -32,6 +32,7 @@ AFTER = {
     "endless-cap": "more than 2 times the",
     "high-floor": "94.4% of its work is accepted where 94.4% is asked for",
     "alias": "gpt-5.4-mini-2026-03-17 served",
+    "divided": "and that fails: 20 of 20 attempts: gpt-5.4-mini-2026-03-17 served",
     "shared-mailbox": "ai-team-mailbox signed in never",
     "bulk-closing": "0 of 6 items were done in time",
     "seated-key": "200 of 260 seated calls have nobody behind them",
@@ -39,7 +40,7 @@ AFTER = {
     "smaller-unit": "became 'a paragraph'",
 }
 """Of what the plan says: it fails for the move, and for nothing else."""
-HONEST = {"write-called-read", "service-as-person", "endless-cap", "alias", "shared-mailbox", "smaller-unit"}
+HONEST = {"write-called-read", "service-as-person", "endless-cap", "alias", "divided", "shared-mailbox", "smaller-unit"}
 """Moves that are themselves what is wrong; the others hide something that was wrong before."""
 
 

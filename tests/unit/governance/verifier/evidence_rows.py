@@ -124,5 +124,9 @@ EVIDENCE: Mapping[str, Strategy] = {
     "people": people(),
     "acceptances": acceptances(),
     "sign_ins": sign_ins(),
+    "kin": rows(
+        3, workflow=st.sampled_from(["w2", "w3"]), shares=st.just("credential k1"), n=COUNT, reason=st.just("it does"),
+        gate=st.sampled_from(["", "", "1.a", "4.b", "5.a", "5.b", "6.a", "9.a"]),
+    ),
 }  # fmt: skip
 """Rows by query."""

@@ -156,7 +156,7 @@ def _doubts(evidence: Evidence, caps: Rows, n: int) -> Iterator[Ruling]:
 GATE: Final = Gate(
     "4.b", "a cap", ("L", "R"),
     queries=(
-        "workflow", "caps", "budgets", "budget_spent", "cap_calls", "refusals", "ledger_verified", "strangers", "bill",
+        "workflow", "caps", "budgets", "budget_spent", "cap_calls", "refusals", "ledger_verified", "strangers", "bill", "kin",
     ),
     thresholds={"times_p90": 2, "calls": 1_000, "false_ppm": 1_000}, decide=decide, who="payer",
     effect="the workflow may be launched, and keeps running",

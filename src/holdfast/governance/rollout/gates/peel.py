@@ -165,7 +165,7 @@ def _untried(task: PeelTask, thresholds: Thresholds, n: int) -> Iterator[Ruling]
 
 
 GATE: Final = Gate(
-    "5.a", "peel", ("P",), queries=("workflow", "task_spend", "task_outcomes", "routes"),
+    "5.a", "peel", ("P",), queries=("workflow", "task_spend", "task_outcomes", "routes", "kin"),
     thresholds={"task_percent": 5, "n": 100, "floor_ppm": 900_000, "used_percent": 1, "rest_percent": 50},
     decide=decide, effect="the workflow may leave its pilot",
 )  # fmt: skip

@@ -69,7 +69,7 @@ def _ruling(n: int, busy: int, calm: int, percent: int, where: str, until_ms: in
 
 
 GATE: Final = Gate(
-    "9.a", "people protected", ("P",), queries=("seated_claims", "first_tokens", "load_tests"),
+    "9.a", "people protected", ("P",), queries=("seated_claims", "first_tokens", "load_tests", "kin"),
     thresholds={"times_percent": 150, "least": 500, "unclaimed_permille": 10, "test_days": 30}, decide=decide, who="platform",
     effect="the workflow may leave its pilot",
 )  # fmt: skip

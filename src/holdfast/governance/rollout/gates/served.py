@@ -90,6 +90,6 @@ def _fix(row: Row) -> str:
 
 
 GATE: Final = Gate(
-    "5.b", "served models", ("P",), queries=("manifests", "served"), thresholds={"lost_percent": 5}, decide=decide,
+    "5.b", "served models", ("P",), queries=("manifests", "served", "kin"), thresholds={"lost_percent": 5}, decide=decide,
     effect="the workflow may leave its pilot",
 )  # fmt: skip

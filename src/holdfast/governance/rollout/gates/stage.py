@@ -71,6 +71,6 @@ def _fix(measured: str, declared: str) -> str:
 
 
 GATE: Final = Gate(
-    "1.a", "the stage it is at", ("L", "R"), queries=("workflow", "stage_runs", "manifest_tools", "unrecorded_runs"),
+    "1.a", "the stage it is at", ("L", "R"), queries=("workflow", "stage_runs", "manifest_tools", "unrecorded_runs", "kin"),
     thresholds={"lost_percent": 5}, decide=decide, effect="the workflow may be launched, and keeps running",
 )  # fmt: skip

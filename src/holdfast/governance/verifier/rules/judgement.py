@@ -68,6 +68,16 @@ def concluded(
     return Judgement("pass", passes, n, expires_ms)
 
 
+def with_kin(gate: str, found: Judgement, kin: Sequence[Row]) -> Judgement:
+    """Rule 7: what a workflow that shares a credential or a prompt fails, is failed here, too. An own failure is said first."""
+    failed = [row for row in kin if row["gate"] == gate]
+    if found.verdict == "fail" or not failed:
+        return found
+    return Judgement(
+        "fail", f"{failed[0]['workflow']} fails it, and they share {failed[0]['shares']}", whole(failed[0]["n"])
+    )
+
+
 def total(rows: Sequence[Row], name: str) -> int:
     """The sum of a column."""
     return sum(whole(row[name]) for row in rows)
