@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.governance import limits
 from holdfast.governance.store.store import Store
 from holdfast.testing import FakeClock
 from tests.unit.governance import postgres_server
@@ -23,6 +24,12 @@ def anyio_backend() -> str:
 def clock() -> FakeClock:
     """The store's time, which stands still until a test moves it."""
     return FakeClock()
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that does other things, too, may let a commit wait for longer than a gateway does; a test of that says so."""
+    monkeypatch.setattr(limits, "LEDGER_OPENING_S", 60.0)
 
 
 @pytest.fixture(params=DATABASES)
