@@ -121,8 +121,8 @@ class StartBook:
             detail = f"what is known of the budgets is older than {limits.POLICY_FACTS_S:g} s"
             return Refused("policy.unavailable", detail)
         whose = self.book.claimants(tenant, labels, agent)
-        known = [{**labels, names.WORKFLOW: name} for name in whose] or [dict(labels)]
-        return next((found for one in known if (found := caps.refusal(tenant, one, session, ""))), None)
+        claims = [{**labels, names.WORKFLOW: name} for name in whose] or [dict(labels)]
+        return next((found for one in claims if (found := caps.refusal(tenant, one, session, ""))), None)
 
     def refuse(self, stop: StopOrder) -> Refused:
         """What is told of a stop; counted."""
