@@ -12,6 +12,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
+from holdfast.errors import Refused
 from holdfast.extensions import ExtensionRoute, Principal, RouteCall
 from holdfast.protocol import limits
 
@@ -33,6 +34,14 @@ class ActionCall(NamedTuple):
     facts: Mapping[str, str]
     body: Any = None
     principal: Principal | None = None
+
+
+def check_person(call: ActionCall, what: str) -> None:
+    """Refuse an agent, and whoever comes with a token that an agent minted, what is for people to decide (``auth.denied``).
+    On the command line whoever has the store is asked nothing."""
+    principal = call.principal
+    if principal is not None and any(one.startswith("agent:") for one in (call.by, *principal.minters)):
+        raise Refused("auth.denied", f"{what}: people do that, and no agent", fix="Ask a person with this right.")
 
 
 @dataclass(frozen=True)

@@ -273,7 +273,7 @@ class Governance:
         journal = RunJournal(engine, self.store, self.workflows)
         readers = {"deleted sessions": SessionSweep(engine, self.ledger, [journal.forget_session]).run()}
         if listen is not None:
-            readers["agent usage"] = AgentUsage(engine, self.ledger).run(listen())
+            readers["agent usage"] = AgentUsage(engine, self.ledger, self.workflows.claims_of).run(listen())
             readers["journal"] = journal.run(listen())
             readers["outcomes"] = OutcomeFeed(engine, self.store, self.clock.wall_ms).run(listen())
         return [asyncio.create_task(reader, name=f"holdfast {name}") for name, reader in readers.items()]

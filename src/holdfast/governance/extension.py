@@ -112,7 +112,7 @@ class GovernanceExtension(Extension):
         """See ``Extension``: agents that call providers themselves go no further than their budgets, and no run begins that may
         not."""
         rules = LateRules(lambda: self.governance.rules if self.governance is not None else None)
-        return compose([StartGuard(rules), BrakedAgents(self)])
+        return compose([StartGuard(rules), BrakedAgents(self, claims_of=self.claims_of)])
 
     def age_s(self) -> float:
         """See ``budgets.braked_agents.Exhausted``: nothing is known before the store was read."""
@@ -121,6 +121,10 @@ class GovernanceExtension(Extension):
     def refusal(self, tenant: str, labels: Mapping[str, str], session: str, run: str) -> Refused | None:
         """See ``budgets.braked_agents.Exhausted``."""
         return self.governance.budgets.refusal(tenant, labels, session, run) if self.governance is not None else None
+
+    def claims_of(self, tenant: str, labels: Mapping[str, str], agent: str) -> Mapping[str, str]:
+        """See ``budgets.braked_agents.BrakedAgents``."""
+        return self.governance.workflows.claims_of(tenant, labels, agent) if self.governance is not None else labels
 
     def routes(self, services: Services) -> Sequence[ExtensionRoute]:
         """See ``Extension``."""

@@ -7,7 +7,7 @@ watches sees why, and what CTL-3 lets pass (ends, results of tools, what was use
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final, Protocol
 
 from holdfast.errors import Refused
@@ -20,6 +20,7 @@ from holdfast.session.access import Principal
 from holdfast.session.policy import ALLOWED, Allow, DefaultPolicy, Deny, Facts, Stop, Verdict
 from holdfast.session.run import topmost
 
+ClaimsOf = Callable[[str, Mapping[str, str], str], Mapping[str, str]]
 _JUDGED: Final = (wire.Append, wire.Spawn)
 
 
@@ -49,10 +50,14 @@ class BrakedAgents(DefaultPolicy):
     Args:
         exhausted: what is spent.
         metered: agents whose runs are calls of a gateway, which reserves and brakes by itself.
+        claims_of: of a tenant, labels and an agent: the labels that say whose work it is, where a manifest knows more.
     """
 
-    def __init__(self, exhausted: Exhausted, metered: Collection[str] = (MODEL_AGENT,)) -> None:
+    def __init__(
+        self, exhausted: Exhausted, metered: Collection[str] = (MODEL_AGENT,), claims_of: ClaimsOf | None = None
+    ) -> None:
         self._exhausted = exhausted
+        self._claims_of = claims_of
         self._metered = frozenset(metered)
 
     def judge(self, facts: Facts, principal: Principal, command: wire.Op) -> Verdict:
@@ -65,7 +70,8 @@ class BrakedAgents(DefaultPolicy):
             return ALLOWED  # the session refuses it by itself: fenced, or stopping already
         if self._exhausted.age_s() > limits.POLICY_FACTS_S:
             return self._unknown(command)
-        refused = self._exhausted.refusal(facts.tenant, facts.labels, facts.session, topmost(facts.state, run).id)
+        claims = facts.labels if self._claims_of is None else self._claims_of(facts.tenant, facts.labels, run.agent)
+        refused = self._exhausted.refusal(facts.tenant, claims, facts.session, topmost(facts.state, run).id)
         if refused is None:
             return ALLOWED
         news = BrakeNews("ended", "error", refused.code, refused.detail, dict(refused.fields))

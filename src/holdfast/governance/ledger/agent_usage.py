@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -42,6 +42,7 @@ AMBIGUOUS: Final = "usage.ambiguous"
 """Reason of a row whose event does not say whether its input includes what was cached."""
 UNKNOWN_CALL: Final = "call.unknown"
 """Reason of a row whose event names a call that the ledger does not know."""
+ClaimsOf = Callable[[str, Mapping[str, str], str], dict[str, str]]
 _FAMILIES: Final = (
     (re.compile(r"claude"), "anthropic"), (re.compile(r"gpt-|chatgpt|o\d|text-embedding|tts-|codex"), "openai"),
     (re.compile(r"gemini|gemma"), "google"), (re.compile(r"grok"), "x-ai"), (re.compile(r"mistral|codestral"), "mistral"),
@@ -92,14 +93,16 @@ class AgentUsage(FeedConsumer):
     Args:
         engine: whose feed.
         ledger: where rows go.
+        claims_of: of a tenant, labels and an agent: the labels that say whose work it is, where a manifest knows more.
     """
 
     consumer = CONSUMER
     subject = "usages of agents"
 
-    def __init__(self, engine: Engine, ledger: Ledger) -> None:
+    def __init__(self, engine: Engine, ledger: Ledger, claims_of: ClaimsOf | None = None) -> None:
         super().__init__(engine)
         self._ledger = ledger
+        self._claims_of = claims_of
 
     async def _take(self, notices: Sequence[Notice]) -> int:
         made = 0
@@ -162,7 +165,8 @@ class AgentUsage(FeedConsumer):
             tier=_text(data, "tier"), region=_text(data, "region"), speed=_text(data, "speed"), counts=counts,
             raw={name: value for name, value in data.items() if _count(value) is not None},
         )  # fmt: skip
-        return row, dict(labels) if isinstance(labels, dict) else {}
+        claims = dict(labels) if isinstance(labels, dict) else {}
+        return row, claims if self._claims_of is None else self._claims_of(row.tenant, claims, row.agent)
 
     async def _link(self, notice: Notice, call: str) -> bool:
         """Name the run in rows of the gateway that name none, those to come included. False where it knows no such call."""

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from holdfast.governance import limits
-from holdfast.governance.actions import ActionCall, DomainAction
+from holdfast.governance.actions import ActionCall, DomainAction, check_person
 from holdfast.governance.money import show as money
 from holdfast.governance.operations.model import Incident, StopOrder, StopReceipt
 from holdfast.governance.operations.moves import WorkflowMoves
@@ -101,6 +101,7 @@ class OperationsDesk:
 
     async def lift(self, call: ActionCall) -> Any:
         """Let it begin again."""
+        check_person(call, "letting begin again what was stopped")
         body: LiftRequest = call.body
         return receipt_shown(await self._operations.lift(call.tenant, call.facts["stop"], call.by, body.reason))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -59,7 +59,10 @@ class WorkflowBook(Protocol):
     """Which workflows there are."""
 
     def workflow_of(self, tenant: str, labels: Mapping[str, str], agent: str) -> str:
-        """WorkOwner work this is."""
+        """Whose work this is."""
+
+    def claimants(self, tenant: str, labels: Mapping[str, str], agent: str) -> Sequence[str]:
+        """Whose it may be: several where nobody says which; none where it is nobody's."""
 
     def current(self, tenant: str, workflow: str) -> WorkflowStanding | None:
         """A workflow that has a manifest."""

@@ -1,7 +1,8 @@
 """What may begin: stops, then the state of the workflow, its gates, its money. In memory.
 
 Observing refuses nothing: state and gates count only for a workflow whose mode is ``enforce``. Work with the label
-``test=yes`` is what a launch is prepared with: it passes launch and gates, and neither a stop, nor a retirement, nor a cap.
+``test=yes`` is what a launch is prepared with: it may begin before the launch, and no gate is asked of it then. Once launched,
+a workflow that begins nothing new begins no tests either.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Final
 from holdfast.errors import Refused
 from holdfast.governance import labels as names
 from holdfast.governance.operations.model import StopOrder, StopScope
-from holdfast.governance.operations.port import Caps, Standings, WorkflowBook
+from holdfast.governance.operations.port import Caps, GateFailure, Standings, WorkflowBook
 from holdfast.governance.start_guard import Halt, StartRules
 from holdfast.protocol import limits
 
@@ -82,9 +83,10 @@ class StartBook:
         return self._age_s()
 
     def workflows_of(self, tenant: str, labels: Mapping[str, str], agent: str) -> Sequence[str]:
-        """By which names this work is stopped: that of its workflow, and what its label says where nobody declared that."""
+        """By which names this work is stopped: those of the workflows that it may be of, that of its workflow, and what its
+        label says where nobody declared that."""
         name, label = self.book.workflow_of(tenant, labels, agent), labels.get(names.WORKFLOW, "")
-        return (name, label) if label and label != name else (name,)
+        return tuple(dict.fromkeys((*self.book.claimants(tenant, labels, agent), name, label or name)))
 
     def stop_of(self, tenant: str, labels: Mapping[str, str], agent: str) -> StopOrder | None:
         """The stop that holds for runs of an agent under these labels."""
@@ -118,7 +120,9 @@ class StartBook:
         if caps.age_s() > limits.POLICY_FACTS_S:
             detail = f"what is known of the budgets is older than {limits.POLICY_FACTS_S:g} s"
             return Refused("policy.unavailable", detail)
-        return caps.refusal(tenant, labels, session, "")
+        whose = self.book.claimants(tenant, labels, agent)
+        claims = [{**labels, names.WORKFLOW: name} for name in whose] or [dict(labels)]
+        return next((found for one in claims if (found := caps.refusal(tenant, one, session, ""))), None)
 
     def refuse(self, stop: StopOrder) -> Refused:
         """What is told of a stop; counted."""
@@ -126,8 +130,15 @@ class StartBook:
         return stop.refusal()
 
     def standing(self, tenant: str, labels: Mapping[str, str], agent: str) -> Refused | None:
-        """Why the workflow of this work begins nothing as it stands: retired, not launched, a gate that fails."""
-        name = self.book.workflow_of(tenant, labels, agent)
+        """Why the workflow of this work begins nothing as it stands: retired, not launched, a gate that fails. Where it may be
+        of several, none of them may stand against it."""
+        whose = self.book.claimants(tenant, labels, agent)
+        refused = next((found for name in whose if (found := self._standing_of(tenant, name, labels))), None)
+        if refused is not None and len(whose) > 1:
+            refused.fields["fix"] = f"{refused.fields.get('fix', '')} Or say by the label 'workflow' whose work it is."
+        return refused
+
+    def _standing_of(self, tenant: str, name: str, labels: Mapping[str, str]) -> Refused | None:
         workflow = self.book.current(tenant, name)
         if workflow is None or workflow.mode != _ENFORCE:
             return None
@@ -135,9 +146,9 @@ class StartBook:
         if workflow.state == "retired":
             fix = f"Ask {workflow.owner or 'its sponsor'}; register it again, under an owner, if it is needed."
             return Refused("workflow.retired", f"workflow {name!r} was retired", **facts, fix=fix)
-        if labels.get(names.TEST) == "yes":
-            return None
         if workflow.state == "registered":
+            if labels.get(names.TEST) == "yes":
+                return None
             fix = f"`holdfast plan check {name}` says what its launch waits for; test keys may run before it."
             return Refused("workflow.launch", f"workflow {name!r} is registered and was not launched", **facts, fix=fix)
         failure = self.standings.failing(tenant, name)
@@ -145,7 +156,13 @@ class StartBook:
             return None
         gate = {"gate": failure.gate, "why": failure.text, "since_ms": failure.since_ms, "owner": failure.owner}
         why = f"workflow {name!r} begins nothing new: gate {failure.gate} fails: {failure.text}"
-        return Refused("workflow.gate", why, **{**facts, **gate}, **({"fix": failure.fix} if failure.fix else {}))
+        return Refused("workflow.gate", why, **{**facts, **gate}, fix=_duty(failure))
+
+
+def _duty(failure: GateFailure) -> str:
+    """Who has to do what, in a sentence."""
+    what = failure.fix.rstrip(".") or f"Look at gate {failure.gate}: holdfast plan explain"
+    return f"{failure.owner or 'Somebody'} has to {what[:1].lower()}{what[1:]}."
 
 
 def _halt(stop: StopOrder | None) -> Halt | None:

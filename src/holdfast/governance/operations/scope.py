@@ -15,7 +15,7 @@ Step = Literal["cancel", "force", "wait"]
 
 
 class WorkOwner(Protocol):
-    """WorkOwner work a run is."""
+    """Whose work a run is."""
 
     def workflows_of(self, tenant: str, labels: Mapping[str, str], agent: str) -> Sequence[str]:
         """By which names of a workflow it is stopped."""

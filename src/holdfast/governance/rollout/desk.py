@@ -9,7 +9,7 @@ import msgspec
 
 from holdfast.errors import Refused
 from holdfast.governance import limits
-from holdfast.governance.actions import ActionCall, DomainAction
+from holdfast.governance.actions import ActionCall, DomainAction, check_person
 from holdfast.governance.rollout import monday, overview
 from holdfast.governance.rollout.bundle import bundle, sql_of
 from holdfast.governance.rollout.model import DoorName
@@ -108,6 +108,7 @@ async def waivers(plan: Rollout, call: ActionCall) -> Any:
 async def waive(plan: Rollout, call: ActionCall) -> Any:
     """Pass a gate over until a date."""
     body: WaiveRequest = call.body
+    check_person(call, "waiving a gate")
     until_ms = plan.scope(call.tenant, "").as_of_ms + body.days * 86_400_000
     may = call.principal is None or call.principal.may("waive", "*")
     waiver = await plan.waive(
@@ -129,6 +130,7 @@ async def profile(plan: Rollout, call: ActionCall) -> Any:
 
 async def set_profile(plan: Rollout, call: ActionCall) -> Any:
     """Set the numbers of the rules."""
+    check_person(call, "setting the numbers of the rules")
     body: ProfileRequest = call.body
     new = await plan.set_profile(call.tenant, body.base, body.thresholds, by=call.by, reason=body.reason)
     return {"profile": msgspec.to_builtins(new)}

@@ -169,7 +169,7 @@ class Rollout:
     def _status(self, tenant: str, gate: Gate, workflow: str) -> GateStatus:
         place = workflow if gate.span == "workflow" else ORGANISATION
         records = self._contents.records.get((tenant, place, gate.name), Records())
-        of_tenant = self._contents.waivers.get(tenant, ())
+        of_tenant = self._waivers_of(tenant, workflow)
         found = status_of(gate, place, records, of_tenant, self._now_ms())
         if (
             found.shown not in doors.OPENS and place != workflow
@@ -178,6 +178,15 @@ class Rollout:
                 status_of(gate, workflow, records, of_tenant, self._now_ms()), workflow=place
             )
         return found
+
+    def _waivers_of(self, tenant: str, workflow: str) -> Sequence[GateWaiver]:
+        """Waivers of a tenant, without what whoever answers for the workflow now gave: neither does an owner who gave it as the
+        sponsor, between two manifests, pass over their own gate."""
+        answering = {
+            name.casefold() for one in self.workflows(tenant) if workflow in ("", one.workflow) for name in (one.owner, one.deputy)
+        }  # fmt: skip
+        found = self._contents.waivers.get(tenant, ())
+        return [one for one in found if one.by.partition(":")[2].casefold() not in answering]
 
     # --- computing
     def scope(self, tenant: str, workflow: str) -> GateScope:
@@ -314,7 +323,9 @@ class Rollout:
         if workflow and not facts:
             raise Refused("workflow.not_found", f"no workflow {workflow!r:.140} has a manifest")
         owners = [name for one in facts or self.workflows(tenant) for name in (one.owner, one.deputy)]
-        person = by.partition(":")[2]
+        kind, _, person = by.partition(":")
+        if kind != "user":
+            raise Refused("waiver.invalid", f"{by:.140} is no person: people waive")
         office = waivers.office_of(
             person, sponsor=facts[0].sponsor if facts else "", owners=owners, may_waive=may_waive
         )

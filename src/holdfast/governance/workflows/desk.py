@@ -9,7 +9,7 @@ import msgspec
 
 from holdfast.errors import Refused
 from holdfast.governance import limits
-from holdfast.governance.actions import ActionCall
+from holdfast.governance.actions import ActionCall, check_person
 from holdfast.governance.money import show
 from holdfast.governance.workflows import document, journal_store, observing
 from holdfast.governance.workflows.blast import BlastRadius
@@ -166,6 +166,7 @@ class WorkflowDesk:
         """Judge only, or enforce. Lifting enforcement needs the right of whoever audits, and a reason."""
         before = self.found(call.tenant, call.facts["workflow"])
         if before.enforced and call.body.mode == "observe":
+            check_person(call, "lifting enforcement")
             if call.principal is not None and not call.principal.may("audit", "*"):
                 raise Refused("auth.denied", "lifting enforcement needs the right 'audit'")
             if not call.body.reason:
@@ -197,7 +198,14 @@ class WorkflowDesk:
         return {"tools": self.workflows.tool_classes(call.tenant)}
 
     async def set_tool(self, call: ActionCall) -> Any:
-        """Class a tool."""
+        """Class a tool. Whoever answers for a workflow that declares it does not: a tool that writes would be one that reads."""
+        check_person(call, "classing a tool")
+        person, tool = call.by.partition(":")[2].casefold(), call.body.tool
+        for one in self.workflows.listed(call.tenant) if call.principal is not None else ():
+            declared = one.manifest is not None and any(each.name == tool for each in one.manifest.tools)
+            if declared and person in (one.owner.casefold(), one.deputy.casefold()):
+                reason = f"{person} answers for {one.workflow}: somebody else classes its tools"
+                raise Refused("workflow.invalid", reason)
         return {"tool": await self.workflows.set_tool(call.tenant, call.body.tool, call.body.effect, by=call.by)}
 
     # --- ideas

@@ -118,6 +118,6 @@ def _used(manifest: WorkflowManifest, facts: LintFacts) -> _Wrong:
         if other != manifest.workflow:
             yield (
                 ("agents", number),
-                f"workflow {other!r} names {agent!r} too: runs without a label are of neither",
+                f"workflow {other!r} names {agent!r} too: runs without a label may be of neither",
                 False,
             )

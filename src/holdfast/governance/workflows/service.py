@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final
 
 import msgspec
 from sqlalchemy import Connection
@@ -38,6 +39,9 @@ from holdfast.governance.workflows.moves import PLACED, moved, placed, steps_bet
 
 _TRIES = 5
 """How often a change is made anew because another process changed the workflow meanwhile."""
+_OF_RUNS: Final = ({"pilot", "production"}, {"registered"}, {"retired"})
+"""States of workflows in the order in which a run without a label is taken to be of one: an agent of which nothing else is
+left is still that of what was retired."""
 LaunchCheck = Callable[[str, str], Awaitable[Sequence[str]]]
 """Of a tenant's workflow: the reasons why it may not go through a door; none where it may."""
 
@@ -111,15 +115,32 @@ class Workflows:
         return sorted(self._contents.current)
 
     def workflow_of(self, tenant: str, claims: Mapping[str, str], agent: str) -> str:
-        """Whose a run is: what the label says, where that is declared; else the only manifest that names the agent; else
-        ``unassigned``. A label that names nothing declared leads nobody past a manifest."""
+        """Whose a run is: what the label says, where that is declared; else the only workflow whose manifest names the agent,
+        of those that were launched where one was, and of these of the enforced ones where one is; else ``unassigned``. So
+        neither a label that names nothing declared leads past a manifest, nor another manifest past an enforced one."""
+        found = self.claimants(tenant, claims, agent)
+        return found[0] if len(found) == 1 else labels.UNASSIGNED
+
+    def claimants(self, tenant: str, claims: Mapping[str, str], agent: str) -> Sequence[str]:
+        """The workflows that a run may be of: several where an agent is named by several manifests and no label says which.
+        What one agent is below (``writer/reader``) is that agent's."""
         name = claims.get(labels.WORKFLOW, "")
         if name and self.is_declared(tenant, name):
-            return name
-        found = self._agents.get((tenant, agent), ())
-        living = [one for one in found if self._contents.current[tenant][one].state != "retired"]
-        some = living or found  # an agent of which nothing else is left is still that of what was retired
-        return some[0] if len(some) == 1 else labels.UNASSIGNED
+            return (name,)
+        found: Sequence[str] = ()
+        while agent and not found:
+            found, agent = self._agents.get((tenant, agent), ()), agent.rpartition("/")[0]
+        current = self._contents.current.get(tenant, {})
+        for states in _OF_RUNS:
+            some = [one for one in found if current[one].state in states]
+            if some:
+                return [one for one in some if current[one].enforced] or some
+        return ()
+
+    def claims_of(self, tenant: str, claims: Mapping[str, str], agent: str) -> dict[str, str]:
+        """The labels of work with the workflow that it is of: what budgets and the ledger know it by."""
+        name = self.workflow_of(tenant, claims, agent)
+        return dict(claims) if name == labels.UNASSIGNED else {**claims, labels.WORKFLOW: name}
 
     def is_declared(self, tenant: str, workflow: str) -> bool:
         """Whether somebody registered or declared it, here or in the organisation."""

@@ -12,7 +12,7 @@ import pytest
 from holdfast.agents.run import RunContext
 from holdfast.client.session import Session
 from holdfast.errors import HoldfastError, Refused
-from holdfast.governance.budgets.braked_agents import BrakedAgents
+from holdfast.governance.budgets.braked_agents import BrakedAgents, ClaimsOf
 from holdfast.protocol import events as e
 from holdfast.protocol import limits, wire
 from holdfast.protocol.events import Draft, Event
@@ -45,10 +45,12 @@ class Spent:
 
 
 @asynccontextmanager
-async def braked(team: str = "support") -> AsyncIterator[tuple[House, Spent, Session]]:
+async def braked(
+    team: str = "support", claims_of: ClaimsOf | None = None
+) -> AsyncIterator[tuple[House, Spent, Session]]:
     """A house with the policy, and a session of a person of the team."""
     spent = Spent()
-    house = House(30.0, compose([BrakedAgents(spent)]))
+    house = House(30.0, compose([BrakedAgents(spent, claims_of=claims_of)]))
     await house.hub.open()
     try:
         person = await house.client("user:ann", labels={"team": team})
@@ -68,6 +70,23 @@ async def events_of(session: Session, until: str) -> list[tuple[str, str, dict[s
         if event.type == until:
             break
     return found
+
+
+async def test_an_agent_without_a_label_is_braked_by_the_budget_of_whoever_it_works_for() -> None:
+    def claims_of(tenant: str, labels: Mapping[str, str], agent: str) -> Mapping[str, str]:
+        return {**labels, "team": "support"} if (tenant, agent) == ("t", "writer") else labels
+
+    async with braked("nobody", claims_of) as (house, spent, session):
+        worker = await house.worker()
+        spent.team = "support"
+
+        @worker.agent("writer")
+        async def write(run: RunContext) -> None:
+            await run.say("on and on")
+
+        house.serve(worker)
+        run = await session.send("hi")
+        assert (await run.finished())["status"] == "cancelled"
 
 
 async def test_an_agent_whose_budget_is_spent_is_stopped_at_its_next_append_and_everybody_sees_why() -> None:

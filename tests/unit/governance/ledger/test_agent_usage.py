@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
@@ -61,6 +61,17 @@ async def log() -> AsyncIterator[Log]:
 
 async def rows(store: Store) -> int:
     return await store.read(lambda c: c.scalar(select(func.count()).select_from(ledger_rows)) or 0)
+
+
+async def test_a_row_is_of_the_workflow_whose_manifest_names_the_agent(ledger: Ledger, log: Log) -> None:
+    id_ = await log.used(DATA, labels={})
+
+    def claims_of(tenant: str, labels: Mapping[str, str], agent: str) -> dict[str, str]:
+        return {**labels, "team": "sales", "workflow": "mail"} if (tenant, agent) == ("default", "writer") else {}
+
+    assert await AgentUsage(log.engine, ledger, claims_of).read() == 1
+    (row,) = await ledger.row("default", id_)
+    assert row.workflow == "mail"
 
 
 async def test_what_an_agent_used_is_a_row_of_its_run(ledger: Ledger, log: Log) -> None:

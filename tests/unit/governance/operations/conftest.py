@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from holdfast.errors import Refused
@@ -31,14 +31,19 @@ FAILURE = GateFailure("6.a", "its owner has left", "Customer care", "Name anothe
 
 
 class Book:
-    """Workflows by name; ``agents`` names those of agents without a label."""
+    """Workflows by name; ``agents`` names those of agents without a label, ``shared`` agents that several name."""
 
     def __init__(self) -> None:
         self.workflows: dict[str, Workflow] = {}
         self.agents: dict[str, str] = {}
+        self.shared: dict[str, Sequence[str]] = {}
 
     def workflow_of(self, tenant: str, labels: Mapping[str, str], agent: str) -> str:
         return labels.get("workflow") or self.agents.get(agent.partition("/")[0], "unassigned")
+
+    def claimants(self, tenant: str, labels: Mapping[str, str], agent: str) -> Sequence[str]:
+        found = self.workflow_of(tenant, labels, agent)
+        return self.shared.get(agent, (found,) if found != "unassigned" else ()) if not labels else (found,)
 
     def current(self, tenant: str, workflow: str) -> WorkflowStanding | None:
         return self.workflows.get(workflow)

@@ -263,12 +263,12 @@ async def test_old_facts_let_nothing_begin_and_end_nothing_that_runs() -> None:
         )
 
 
-async def test_observing_refuses_nothing_and_test_work_passes_launch_and_gates_only() -> None:
+async def test_observing_refuses_nothing_and_tests_may_begin_before_a_launch_only() -> None:
     rules = Rules()
-    for rule in (no_owner, not_launched, retired):
+    for rule, code in ((not_launched, ""), (no_owner, "workflow.gate"), (retired, "workflow.retired")):
         rule(rules)
         refused = rules.refusal("t", LABELS | {"test": "yes"}, "writer")
-        assert (refused.code if refused is not None else "") == ("workflow.retired" if rule is retired else "")
+        assert (refused.code if refused is not None else "") == code
         workflow = rules.workflows.workflows["refunds"]
         rules.workflows.workflows["refunds"] = workflow._replace(mode="observe")
         assert rules.refusal("t", LABELS, "writer") is None
@@ -278,6 +278,35 @@ async def test_observing_refuses_nothing_and_test_work_passes_launch_and_gates_o
     found = rules.refusal("t", LABELS | {"test": "yes"}, "writer")
     assert found is not None and found.code == "workflow.stopped"
     assert rules.refused == {"st-workflow-refunds": 1}
+
+
+async def test_a_refusal_says_who_has_to_do_what() -> None:
+    rules = Rules()
+    no_owner(rules)
+    refused = rules.refusal("t", LABELS, "writer")
+    assert refused is not None
+    assert refused.fix == "Customer care has to name another owner: holdfast workflow apply."
+
+
+async def test_an_agent_without_a_label_is_held_by_its_manifest_also_where_money_is_meant() -> None:
+    rules = Rules()
+    rules.workflows.agents["teller"] = "refunds"
+    spent(rules)
+    for agent in ("teller", "teller/reader"):
+        refused = rules.refusal("t", {}, agent)
+        assert refused is not None and refused.code == "budget.exceeded", agent
+    assert rules.refusal("t", {}, "writer") is None
+
+
+@pytest.mark.parametrize("rule", [no_owner, not_launched, spent, stopped])
+async def test_of_several_workflows_that_name_an_agent_none_may_stand_against_it(rule: Callable[[Rules], None]) -> None:
+    rules = Rules()
+    rules.workflows.workflows["mails"] = Workflow()
+    rules.workflows.shared["teller"] = ("mails", "refunds")
+    assert rules.refusal("t", {}, "teller") is None
+    rule(rules)
+    assert rules.refusal("t", {}, "teller") is not None
+    assert rules.refusal("t", {"workflow": "mails"}, "teller") is None, "who says whose it is, is let through"
 
 
 async def test_each_scope_stops_its_own_and_nothing_else() -> None:

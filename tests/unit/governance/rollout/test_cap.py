@@ -57,6 +57,10 @@ async def test_whoever_answers_for_the_workflow_agrees_to_nothing(till: Till) ->
     assert await till.verdict("4.b") == ("fail", "ann answers for the workflow and agreed to mail")
     await till.budget(by="user:ann", decider="user:dee", approved_by="user:dee")
     assert await till.verdict("4.b") == ("fail", "that dee agreed to mail is said by ann")
+    await till.budget(by="agent:mailer", approved_by="user:dee")
+    assert await till.verdict("4.b") == (
+        "fail", "that dee agreed to mail is said by agent:mailer, which is no person",
+    )  # fmt: skip
     await till.budget(by="user:dee")
     assert (await till.verdict("4.b"))[0] == "pass"
     await till.budget(by="user:ann", usd="11")

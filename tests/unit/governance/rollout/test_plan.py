@@ -106,7 +106,8 @@ async def test_a_waiver_ends_by_itself(company: Company) -> None:
 @pytest.mark.parametrize(
     ("by", "days", "risk", "reason"),
     [("user:ann", 30, True, "x"), ("user:bob", 1, True, "x"), ("user:eve", 30, False, "x"), ("user:cem", 31, False, "x"),
-     ("user:cem", 30, False, " "), ("user:cem", -1, False, "x"), ("user:ANN", 30, True, "x")],
+     ("user:cem", 30, False, " "), ("user:cem", -1, False, "x"), ("user:ANN", 30, True, "x"),
+     ("agent:cem", 30, False, "x"), ("system:rita", 30, True, "x")],
 )  # fmt: skip
 async def test_nobody_waives_their_own_gate_nor_for_ever_nor_without_a_reason(
     company: Company, by: str, days: float, risk: bool, reason: str
@@ -115,6 +116,15 @@ async def test_nobody_waives_their_own_gate_nor_for_ever_nor_without_a_reason(
     with pytest.raises(Refused) as refused:
         await waive(company, by, days, risk=risk, reason=reason)
     assert refused.value.code == "waiver.invalid"
+
+
+async def test_an_owner_who_waived_as_the_sponsor_between_two_manifests_waived_nothing(company: Company) -> None:
+    await red(company)
+    await company.manifest(owner="eve", sponsor="ann")
+    await waive(company, "user:ann")
+    assert await shown(company) == "waived"
+    await company.manifest()
+    assert await shown(company) == "fail" and company.plan.failing(TENANT, WORKFLOW) is not None
 
 
 async def test_a_waiver_is_renewed_once(company: Company) -> None:

@@ -212,6 +212,23 @@ async def test_enforcement_is_lifted_by_an_auditor_with_a_reason(desk: WorkflowD
     assert made["workflow"]["mode"] == "observe"
 
 
+async def test_whoever_answers_for_a_workflow_classes_none_of_its_tools_nor_does_an_agent(desk: WorkflowDesk) -> None:
+    await ask(desk, actions.APPLY, MAIL)
+    audit = (Capability("*", frozenset({"audit"})),)
+    body = actions.ToolRequest("send", "read")
+    for principal, code in (
+        (Principal("user:Ann", "default", audit), "workflow.invalid"), (Principal("agent:eve", "default", audit), "auth.denied"),
+        (Principal("user:eve", "default", audit, minters=("agent:x",)), "auth.denied"),
+    ):  # fmt: skip
+        with pytest.raises(Refused) as refused:
+            await ask(desk, actions.SET_TOOL, body, principal)
+        assert refused.value.code == code
+    made = await ask(desk, actions.SET_TOOL, body, Principal("user:eve", "default", audit))
+    assert made["tool"].effect == "read"
+    other = actions.ToolRequest("of.somebody.else", "write")
+    assert await ask(desk, actions.SET_TOOL, other, Principal("user:ann", "default", audit))
+
+
 async def test_one_workflow_is_shown_with_where_the_organisation_says_otherwise(desk: WorkflowDesk) -> None:
     await ask(desk, actions.APPLY, MAIL)
     assert (await ask(desk, actions.SHOW, workflow="mail"))["elsewhere"] == []

@@ -141,8 +141,31 @@ async def test_whose_a_run_is(workflows: Workflows) -> None:
     assert workflows.workflow_of("default", {}, "mailer") == "answer-mail"  # whether it observes or enforces
     assert workflows.workflow_of("default", {"workflow": "made-up"}, "mailer") == "answer-mail"
     assert workflows.workflow_of("default", {"workflow": "made-up"}, "x") == "unassigned"
-    await workflows.apply(replace(MAIL, workflow="other", mode="enforce"), by="user:ann")
+    assert workflows.workflow_of("default", {}, "mailer/reader") == "answer-mail", (
+        "what is inside an agent is that agent's"
+    )
+    assert workflows.claims_of("default", {"team": "sales", "workflow": "made-up"}, "mailer") == {
+        "team": "sales", "workflow": "answer-mail",
+    }  # fmt: skip
+    await workflows.apply(replace(MAIL, workflow="other"), by="user:ann")
     assert workflows.workflow_of("default", {}, "mailer") == "unassigned"  # two name it
+    assert workflows.claims_of("default", {"team": "sales"}, "mailer") == {"team": "sales"}
+    assert sorted(workflows.claimants("default", {}, "mailer")) == ["answer-mail", "other"]
+
+
+async def test_another_manifest_leads_nobody_past_an_enforced_one(workflows: Workflows) -> None:
+    await workflows.apply(replace(MAIL, mode="enforce"), by="user:ann")
+    await workflows.launch("default", "answer-mail", by="user:ann", reason="")
+    decoy = replace(MAIL, workflow="decoy")
+    for mode in ("observe", "enforce"):
+        await workflows.apply(replace(decoy, mode=mode), by="user:ann")
+        assert workflows.workflow_of("default", {}, "mailer") == "answer-mail", "which was not launched"
+    await workflows.launch("default", "decoy", by="user:ann", reason="")
+    assert sorted(workflows.claimants("default", {}, "mailer")) == ["answer-mail", "decoy"], "each is asked"
+    await workflows.set_mode("default", "decoy", "observe", by="user:ann", reason="a trial")
+    assert workflows.claimants("default", {}, "mailer") == ["answer-mail"]
+    assert workflows.claimants("default", {"workflow": "decoy"}, "mailer") == ("decoy",)
+    assert workflows.claimants("default", {}, "x") == ()
 
 
 async def test_roles_are_taken_on_by_those_who_have_them(workflows: Workflows, clock: FakeClock) -> None:

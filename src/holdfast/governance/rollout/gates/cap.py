@@ -98,6 +98,10 @@ def _agreed(row: Row, workflow: Row, thresholds: Thresholds) -> Ruling | None:
         return fails(
             0, f"that {who} agreed to {name} is said by {recorded}", f"Let {who} set it, or somebody else say so"
         )
+    if recorded.startswith("agent:"):
+        return fails(
+            0, f"that {who} agreed to {name} is said by {recorded}, which is no person", f"Let {who} set {name}"
+        )
     if recorded == who:
         return None
     if row["p90_nano"] is None:

@@ -104,7 +104,7 @@ def _agreement(case: RuleCase, row: Row, workflow: Row) -> Gap | str | None:
     )
     if not row["on_record"]:
         return Gap("changed", "a budget is not as its last change left it")
-    if not who or who in answering or who != paying or writer in answering:
+    if not who or who in answering or who != paying or writer in answering or writer[:6] == "agent:":
         return f"{row['name']!s:.80}: nobody who pays agreed"
     if writer == who:
         return None
