@@ -125,6 +125,10 @@ VERSIONS: Final = _act("versions", "GET", f"{_ONE}/versions", "spend", "its mani
 BLAST: Final = _act(
     "blast", "GET", f"{_ONE}/blast", "spend", "what it could do wrong, and how fast", WorkflowDesk.blast
 )
+RADIUS: Final = _act(
+    "radius", "GET", "/radius/{session}", "read", "what a run of a session could do wrong, for whoever approves",
+    WorkflowDesk.radius, query=("run",),
+)  # fmt: skip
 CHANGES: Final = _act(
     "changes", "GET", f"{_ONE}/changes", "spend", "what changed in it since a moment", WorkflowDesk.changes,
     query=("since_ms",),
@@ -144,6 +148,6 @@ STAGE: Final = _act(
 )
 ACTIONS: Final = (
     LIST, SCHEMA, INVENTORY, RUNS, PLAN, DRAFT, LINT, DIFF, APPLY, TOOLS, SET_TOOL, IDEAS, ADD_IDEA, ANSWER_IDEA, REGISTER_IDEA,
-    SHOW, VERSIONS, BLAST, CHANGES, ACCEPT, LAUNCH, PRODUCTION, MODE, STAGE,
+    SHOW, VERSIONS, BLAST, RADIUS, CHANGES, ACCEPT, LAUNCH, PRODUCTION, MODE, STAGE,
 )  # fmt: skip
 """All of them."""

@@ -12,6 +12,7 @@ from holdfast.governance import limits
 from holdfast.governance.actions import ActionCall
 from holdfast.governance.money import show
 from holdfast.governance.workflows import document, journal_store, observing
+from holdfast.governance.workflows.approving import RadiusBook
 from holdfast.governance.workflows.blast import BlastRadius
 from holdfast.governance.workflows.document import ManifestFile, ManifestProblem
 from holdfast.governance.workflows.first_plan import first_plan
@@ -36,6 +37,7 @@ class WorkflowDesk:
         self.sources = sources
         self.workflows = sources.workflows
         self.intake = Intake(sources.database, sources.workflows, sources.now_ms)
+        self._radii = RadiusBook(sources.database, sources.workflows)
         self._operator_tenant = operator_tenant
 
     # --- looking
@@ -75,6 +77,11 @@ class WorkflowDesk:
     async def blast(self, call: ActionCall) -> Any:
         """What a workflow could do wrong, and how fast."""
         return blast_shown(await self.workflows.blast_radius(call.tenant, call.facts["workflow"]))
+
+    async def radius(self, call: ActionCall) -> Any:
+        """What whoever may read a session is shown of what one of its runs could do wrong."""
+        tenant, session, run = call.tenant, call.facts["session"], call.facts.get("run", "")
+        return msgspec.to_builtins(await self._radii.of_run(tenant, session, run, call.principal))
 
     async def changes(self, call: ActionCall) -> Any:
         """What changed since a moment, a week ago if not said otherwise."""

@@ -38,6 +38,26 @@ def find(connection: Connection, tenant: str, ident: str) -> JournalRun | None:
     return msgspec.convert(plain(row), JournalRun) if row is not None else None
 
 
+def workflows_of_run(connection: Connection, tenant: str, session: str, run: str) -> list[str]:
+    """The workflows of a run of a session and of the run above it all, in that order; none for a run that is not there.
+
+    Args:
+        run: empty for the run that people or programs began last.
+    """
+    reference = session_reference(connection, tenant, session)
+    if not reference:
+        return []
+    wanted = select(runs.c.id, runs.c.root, runs.c.workflow).where(
+        runs.c.tenant == tenant, runs.c.session == reference, runs.c.run == run if run else runs.c.parent == ""
+    )
+    row = connection.execute(wanted.order_by(runs.c.queued_ms.desc(), runs.c.id).limit(1)).first()
+    if row is None:
+        return []
+    incarnation, _, _ = row.id.partition(":")
+    top = find(connection, tenant, run_id(incarnation, row.root))
+    return [row.workflow] if top is None else [row.workflow, top.workflow]
+
+
 def version_at(connection: Connection, tenant: str, workflow: str, at_ms: int) -> str:
     """The version of a workflow's manifest that held at a moment; empty for none."""
     where = steps.c.tenant == tenant, steps.c.workflow == workflow, steps.c.what == "version", steps.c.at_ms <= at_ms
