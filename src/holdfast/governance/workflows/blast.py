@@ -119,7 +119,11 @@ def _sentence(workflow: str, tools: Sequence[BlastTool], data_class: str, runs: 
     if any(one.effect == "memory" for one in tools):
         parts.append("reads what other sessions left")
     parts.append(f"reads {data_class} data" if data_class else "does not declare what data it reads")
-    a_day = runs / DAYS
-    rate = f"{a_day:.1f} times a day" if runs else f"not at all in {DAYS} days"
-    parts.append(f"ran {rate}{cost}")
+    parts.append(f"ran {_rate(runs)}{cost}")
     return f"{workflow} " + "; ".join(parts) + "."
+
+
+def _rate(runs: int) -> str:
+    if runs >= DAYS:
+        return f"{runs / DAYS:.1f} times a day"
+    return f"{'not at all' if not runs else 'once' if runs == 1 else f'{runs} times'} in {DAYS} days"

@@ -153,7 +153,7 @@ async def test_whoever_approves_sees_the_radius_of_the_run_and_money_only_with_t
     payer = Principal("user:fin", "default", (Capability("*", frozenset({"read", "spend"})),))
     seen = await ask(desk, actions.RADIUS, principal=reader, session="s1", run="r1")
     assert seen["workflow"] == "mail" and seen["page"] == ""
-    for words in ("writes with 1 tool (send)", "reads personal data", "times a day."):
+    for words in ("writes with 1 tool (send)", "reads personal data", "ran once in 28 days."):
         assert words in seen["sentence"]
     assert "USD" not in seen["sentence"] and "cost" not in seen["sentence"] and "price" not in seen["sentence"]
     for principal in (payer, None):
@@ -180,6 +180,15 @@ def test_a_tool_that_nobody_classed_writes_in_a_blast_radius() -> None:
     assert [tool.tool for tool in found.writing] == ["a"], "whatever its owner declares"
     assert found.data_class == "confidential"
     assert blast_radius(one, {"a": "read"}, {}, runs=0, spend_nano=0).writing == []
+
+
+@pytest.mark.parametrize(
+    ("runs", "rate"),
+    [(0, "not at all in 28 days"), (1, "once in 28 days"), (27, "27 times in 28 days"), (28, "1.0 times a day")],
+)
+def test_a_blast_radius_says_no_rate_of_nought(runs: int, rate: str) -> None:
+    one = CurrentWorkflow(workflow="w", since_ms=0)
+    assert f"ran {rate} and cost" in blast_radius(one, {}, {}, runs=runs, spend_nano=0).sentence
 
 
 async def test_what_changed_is_said_beside_as_long_a_time_before(
