@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.browser, pytest.mark.process]
 PICTURES = os.environ.get("HOLDFAST_PICTURES", "")
 """A folder for pictures of the pages; empty for none."""
 MANIFEST = WorkflowManifest(
-    workflow="refunds", owner="kim", sponsor="pia", agents=("clerk",), data=(DataSource("crm", "personal"),),
+    workflow="refunds", owner="kim", stage="pilot", sponsor="pia", agents=("clerk",), data=(DataSource("crm", "personal"),),
     tools=(ManifestTool("payments.refund", "write"), ManifestTool("crm.read", "read")),
 )  # fmt: skip
 PERSON = ["read", "append", "approve", "control", "presence"]
@@ -84,11 +84,11 @@ async def opened(browser: Chromium, site: Site, page: str, rights: list[str], **
     return tab
 
 
-async def pictures(tab: Tab, name: str) -> None:
+async def pictures(tab: Tab, name: str, of: str = LINE) -> None:
     if PICTURES:
         for kind, width, dark in (("light", 1280, False), ("dark", 1280, True), ("360", 360, False)):
             await tab.look(width, 800, dark=dark)
-            await tab.run(f"{LINE}?.scrollIntoView({{ block: 'center' }})")
+            await tab.run(f"{of}?.scrollIntoView({{ block: 'center' }})")
             await tab.picture(Path(PICTURES) / f"radius-{name}-{kind}.png")
         await tab.look(1280, 800)
 
@@ -166,4 +166,29 @@ async def test_the_console_says_it_at_a_session_at_a_request_for_money_and_at_a_
         await console.click(".gate .waive")
         await console.until(f"document.querySelector('.consequence .radius') && {WORDS}.startsWith('refunds writes')")
         await pictures(console, "waiver")
+        await close(console)
+
+
+async def test_a_number_of_evidence_leads_to_the_session_of_the_run_it_counts(
+    tmp_path: Path, governance: GovernanceExtension, browser: Chromium
+) -> None:
+    async with waiting(tmp_path, governance) as site:
+        assert governance.governance is not None
+        plan = governance.governance.plan
+        await plan.compute("default")
+        _, _, evidence = await plan.explain("default", "1.b", "refunds")
+        assert [one.rows[-1]["runs"] for one in evidence if one.query == "stages"] == [1]
+        console = await opened(browser, site, "console/", PAYER)
+        await console.run("location.hash = '#/plan/workflow/refunds?gate=1.b'")
+        number = "document.querySelector('[data-query=stages] td[data-label=runs] a')"
+        assert await console.until(f"{number}?.innerText") == "1"
+        await pictures(console, "evidence", "document.querySelector('[data-query=stages]')")
+        await console.run(f"{number}.click()")
+        row = ".data[aria-label=Runs] tbody tr"
+        await console.until(f"document.querySelectorAll('{row}').length === 1")
+        words = await console.run("document.querySelector('.plan-page').innerText")
+        assert "There is one." in words and "that are no tests" in words and "began by people or programs" in words
+        await pictures(console, "runs", f"document.querySelector('{row}')")
+        await console.run(f"document.querySelector('{row} td[data-label=session] a').click()")
+        await console.until("location.hash.startsWith('#/session/s1?at=') && document.querySelector('.session-page')")
         await close(console)

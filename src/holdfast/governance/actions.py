@@ -12,6 +12,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
+from holdfast.errors import Refused
 from holdfast.extensions import ExtensionRoute, Principal, RouteCall
 from holdfast.protocol import limits
 
@@ -58,6 +59,13 @@ class DomainAction(Generic[S]):
     body: type[msgspec.Struct] | type[bytes] | None = None
     query: tuple[str, ...] = ()
     body_bytes: int = limits.MESSAGE_BYTES
+
+
+def moment_of(text: str, name: str) -> int:
+    """A moment as a query has it, Unix ms. Raises ``input.malformed``, naming the parameter."""
+    if not (text.isascii() and text.isdigit() and len(text) < 16):
+        raise Refused("input.malformed", f"{name} {text!r:.40} is no moment, Unix ms")
+    return int(text)
 
 
 def routes_of(root: str, actions: Sequence[DomainAction[S]], service: S) -> Sequence[ExtensionRoute]:

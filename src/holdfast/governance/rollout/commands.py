@@ -137,6 +137,8 @@ class PlanCommands:
             lines += [f"  {_row(row)}" for row in one["rows"][:_SHOWN]]
             if len(one["rows"]) > _SHOWN:
                 lines.append(f"  and {len(one['rows']) - _SHOWN} more (--json)")
+            if (door := one["behind"]["all"]) is not None:
+                lines.append(f"  → {door['command']}" + (f"  ({door['note']})" if door["note"] else ""))
         asker.tell(answer, *lines)
 
     def check_command(

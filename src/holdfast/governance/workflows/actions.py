@@ -11,6 +11,7 @@ from holdfast.governance.actions import ActionCall, DomainAction
 from holdfast.governance.organisation.model import Stage
 from holdfast.governance.workflows import document
 from holdfast.governance.workflows.desk import WorkflowDesk
+from holdfast.governance.workflows.journal_question import NAMES
 from holdfast.governance.workflows.model import Name, ShortText, ToolEffect, Words, WorkflowMode
 from holdfast.governance.workflows.triage import TriageRequest
 
@@ -90,9 +91,7 @@ SCHEMA: Final = _act("schema", "GET", "/schema", "spend", "the JSON schema of ma
 INVENTORY: Final = _act(
     "inventory", "GET", "/inventory", "spend", "what belongs to none, with its spend", WorkflowDesk.inventory
 )
-RUNS: Final = _act(
-    "runs", "GET", "/runs", "spend", "the journal of runs", WorkflowDesk.runs, query=("workflow", "limit")
-)
+RUNS: Final = _act("runs", "GET", "/runs", "spend", "the journal of runs", WorkflowDesk.runs, query=NAMES)
 PLAN: Final = _act(
     "plan", "GET", "/first-plan", "spend", "the first dated plan of a use case", WorkflowDesk.plan, query=("use_case",)
 )

@@ -12,7 +12,7 @@ from holdfast.governance.asking import (
     ask_by,
     read_file,
 )
-from holdfast.governance.workflows import actions, document, idea_commands, step_commands
+from holdfast.governance.workflows import actions, document, idea_commands, run_commands, step_commands
 from holdfast.governance.workflows.terminal import OpenedWorkflows, asker_of
 
 Name = Annotated[str, typer.Argument(help="The workflow.", show_default=False)]
@@ -28,6 +28,7 @@ def group(opened: OpenedWorkflows) -> typer.Typer:
     _add_manifest(app)
     _add_looking(app)
     step_commands.add_to(app)
+    run_commands.add_to(app)
     app.add_typer(idea_commands.app, name="idea")
     return app
 
