@@ -232,7 +232,7 @@ class EmbeddedHub:
         if isinstance(route, WebSocketRoute):
             return WebSocketRoute(route.path, _RequireStarted(self, route.app), name=route.name)
         assert isinstance(route, Route)
-        app = Middleware(_RequireStarted(self, route.app), self.edge.browser, self.hub.clock)
+        app = Middleware(_RequireStarted(self, route.app), self.edge.browser, self.hub)
         return Route(route.path, app, methods=list(route.methods or []), name=route.name)
 
     def token(self, subject: str, **more: Any) -> str:

@@ -131,7 +131,7 @@ async def test_operators_see_a_line_and_nothing_to_decide(
     line = await console.until("document.querySelector('.beside .in-browser')?.innerText")
     assert line == "librarian waits for a tab that has pick"
     assert await console.run("document.querySelectorAll('.beside .approval').length") == 0
-    words = await console.run("[...document.querySelectorAll('.item .words')].at(-1).innerText")
+    words = await console.until("[...document.querySelectorAll('.item .words')].at(-1)?.innerText")
     assert words == "who runs pick?"
     await tab("one")
     await run.finished()

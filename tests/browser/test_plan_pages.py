@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.browser, pytest.mark.process]
 ALL = (
     "plan", "plan/workflow/offers", "plan/workflow/offers?gate=6.a", "plan/workflow/triage", "plan/grid", "plan/inbox?person=*",
     "plan/inventory", "plan/incidents", "plan/waivers", "plan/gate/4.a",
+    "plan/runs?workflow=offers&since_ms=1790000000000&until_ms=1800000000000&side_effects=yes&test=no",
 )  # fmt: skip
 PARTS = "[...document.querySelectorAll('.plan-page .plan-part > header h2, .plan-page .data > header h2')].map((n) => n.innerText)"
 LOW = """[...document.querySelectorAll('.plan-page :is(button, a.button)')].filter((n) => n.checkVisibility() && !n.closest('td .command, thead'))
@@ -113,6 +114,27 @@ async def test_a_workflow_says_its_sentence_its_doors_and_its_evidence_at_an_add
     assert kinds[-1] == "fail" and "pass" in kinds, "how it stood before"
     assert "erp.read" in await console.run("document.querySelector('.data[aria-label=Tools]').innerText")
     assert await console.run("document.querySelector('.blast').innerText.length > 20")
+
+
+async def test_a_number_of_evidence_opens_the_rows_it_counts(console: Tab, company: GovernedSite) -> None:
+    await opened(console, "plan/workflow/answer-mail?gate=5.b")
+    await console.until("document.querySelector('.evidence [data-query=served] tbody tr')")
+    (served,) = [
+        one for one in (await answer(company, "plan/gates/5.b?workflow=answer-mail"))["evidence"] if one["query"] == "served"
+    ]  # fmt: skip
+    first = "document.querySelector('[data-query=served] tbody tr')"
+    count = int((await console.run(f"{first}.querySelector('td[data-label=n] a').innerText")).replace(",", ""))
+    day, model = [
+        await console.run(f"{first}.querySelector('td[data-label={name}]').innerText") for name in ("day", "model")
+    ]
+    assert any((row["day"], row["model"], row["n"]) == (day, model, count) for row in served["rows"])
+    await console.run(f"{first}.querySelector('td[data-label=n] a').click()")
+    await console.until("document.querySelector('h1')?.innerText === 'Rows' && document.querySelector('[data-sum]')")
+    assert f"All {count:,} rows" in await console.run("document.querySelector('.sum').innerText")
+    await console.run("history.back()")
+    await console.until("document.querySelector('[data-query=served] .behind a')")
+    command = await console.run("document.querySelector('[data-query=served] .behind .command').dataset.command")
+    assert command.startswith("holdfast ledger show --since ") and "workflow=answer-mail" in command
 
 
 async def test_a_gate_is_waived_with_a_reason_and_never_becomes_green(console: Tab, company: GovernedSite) -> None:

@@ -126,3 +126,13 @@ async def test_its_routes_are_described(site: Site) -> None:
     assert described["tags"] == ["quiet_hours"] and described["description"] == "Needs `record`."
     reference = described["requestBody"]["content"]["application/json"]["schema"]["$ref"]
     assert document["components"]["schemas"][reference.rpartition("/")[2]]["required"]
+
+
+async def test_whoever_connects_is_told_what_plugs_in(site: Site) -> None:
+    async with site.connect("user:ann") as ann:
+        assert ann.connection.welcome.extensions == ("quiet_hours",)
+    async with site.http(site.token()) as http:
+        assert (await http.get("/v1/sessions")).headers["x-holdfast-extensions"] == "quiet_hours"
+    async with served([]) as bare, bare.connect("user:ann") as ann, bare.http() as http:
+        assert ann.connection.welcome.extensions == ()
+        assert "x-holdfast-extensions" not in (await http.get("/healthz")).headers

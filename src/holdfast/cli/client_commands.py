@@ -9,7 +9,8 @@ import typer
 from rich.text import Text
 
 from holdfast.cli import output
-from holdfast.cli.options import AsJson, Db, Token, Url, connect, run
+from holdfast.cli.options import AsJson, Db, Token, Url, connect, run, token_for
+from holdfast.cli.radius import Radii
 from holdfast.client.feed import Snapshot
 from holdfast.client.run import Run
 from holdfast.errors import Refused
@@ -295,19 +296,25 @@ def approve(
     """Decide an approval, or list what waits for a decision."""
 
     async def work() -> None:
-        async with connect(url, token, db) as hf:
-            here = hf.session(session)
-            if approval is None:
+        own = token_for(token, db)
+        async with connect(url, own, db) as hf:
+            here, radii = hf.session(session), Radii(hf, url, own, session)
+            waiting = []
+            if approval is None or radii.are_known:
                 waiting = [
                     i for i in (await here.state()).items if i["kind"] == "approval" and i["status"] == "pending"
                 ]
+            if approval is None:
                 if as_json:
-                    return output.say_json(waiting)
+                    return output.say_json([item | await radii.field(item) for item in waiting])
                 for item in waiting:
                     whose = f" for {item['requester']}" if "requester" in item else ""
                     output.say((item["id"], "bold"), f"  {item['tool']}", (f"  {item['actor']}{whose}", "dim"))
                     output.say_args(item["args"])
+                    radii.say(await radii.sentence(item))
                 return None if waiting else output.say("nothing waits for a decision", style="dim")
+            if not deny:
+                radii.say("".join([await radii.sentence(item) for item in waiting if item["id"] == approval]))
             await (here.deny if deny else here.approve)(approval, note=note)
             return output.say("denied" if deny else "approved")
 

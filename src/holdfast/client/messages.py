@@ -24,7 +24,7 @@ class Error(msgspec.Struct, tag_field="op", tag="error"):
 
 class Welcome(msgspec.Struct, tag_field="op", tag="welcome"):
     """Authenticated. ``expires_ms`` is when the token ends, Unix ms. ``simulated``: the server's time, ISO 8601, where it and
-    all that happened by it is made up."""
+    all that happened by it is made up. ``extensions``: names of what plugs into the server."""
 
     principal: str = ""
     tenant: str = ""
@@ -32,6 +32,7 @@ class Welcome(msgspec.Struct, tag_field="op", tag="welcome"):
     connection: str = ""
     limits: dict[str, Any] = {}
     simulated: str | None = None
+    extensions: tuple[str, ...] = ()
 
 
 class SnapshotMessage(msgspec.Struct, tag_field="op", tag="snapshot"):

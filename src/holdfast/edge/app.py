@@ -52,6 +52,7 @@ class Edge:
         self.extensions = ExtensionSet() if extensions is None else extensions
         self.extensions.check(settings.extensions, hub.runtime.policy)
         self.hub = hub
+        hub.extensions = self.extensions.names
         self.settings = settings
         self.secret = auth.ensure_secret(settings) if "HS256" in settings.algorithms else None
         self.revocations = Revocations(hub)
@@ -80,7 +81,7 @@ class Edge:
         rest.extension_routes = self.extensions.routes
         self.app = Starlette(
             routes=[*self.routes, *(page_routes() if pages else [])],
-            middleware=[StarletteMiddleware(Middleware, browser=self.browser, clock=hub.clock)],
+            middleware=[StarletteMiddleware(Middleware, browser=self.browser, hub=hub)],
             exception_handlers={HTTPException: not_found_handler({RESPONSES: answer_as_openai})},
         )
 

@@ -16,7 +16,7 @@ from holdfast.edge.browser import BrowserCheck, single_header
 from holdfast.edge.request import ActiveRequest, active_request, error_headers, json_response
 from holdfast.edge.response_sender import ClientTooSlow, ResponseSender
 from holdfast.errors import HoldfastError, Refused, Unavailable
-from holdfast.hub.clock import Clock
+from holdfast.hub.hub import Hub
 from holdfast.visible import logger
 
 ErrorShape = Callable[[HoldfastError], Response]
@@ -40,7 +40,9 @@ _HEADERS: Final = (
         "; ".join(f"{directive} {sources}" for directive, sources in CONTENT_SECURITY.items()).encode(),
     ),
 )
-_CORS_ANSWER: Final = (b"access-control-expose-headers", b"etag, retry-after, x-request-id, x-holdfast-simulated")
+_CORS_ANSWER: Final = (
+    b"access-control-expose-headers", b"etag, retry-after, x-request-id, x-holdfast-simulated, x-holdfast-extensions"
+)  # fmt: skip
 _CORS_PREFLIGHT: Final = {
     "access-control-allow-methods": "GET, POST, PUT, PATCH, DELETE",
     "access-control-allow-headers": "authorization, *",  # clients add headers of their own; `*` leaves out the first
@@ -53,10 +55,10 @@ _PROBES: Final = frozenset({"/healthz", "/readyz"})
 class Middleware:
     """ASGI middleware around the edge's routes, in its own application and in somebody else's."""
 
-    def __init__(self, app: ASGIApp, browser: BrowserCheck, clock: Clock) -> None:
+    def __init__(self, app: ASGIApp, browser: BrowserCheck, hub: Hub) -> None:
         self.app = app
         self.browser = browser
-        self._clock = clock
+        self._hub = hub
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -69,8 +71,10 @@ class Middleware:
         request_id = secrets.token_hex(8)
         origin = dict(scope["headers"]).get(b"origin", b"").decode("latin1")
         extra = [*_HEADERS, (b"x-request-id", request_id.encode())]
-        if (now := self._clock.simulated_time()) is not None:  # whoever takes figures away takes this with them
+        if (now := self._hub.clock.simulated_time()) is not None:  # whoever takes figures away takes this with them
             extra.append((b"x-holdfast-simulated", now.encode()))
+        if self._hub.extensions:
+            extra.append((b"x-holdfast-extensions", ", ".join(self._hub.extensions).encode()))
         if self.browser.is_listed(origin):
             extra += [(b"access-control-allow-origin", origin.encode("latin1")), (b"vary", b"origin"), _CORS_ANSWER]
         sender = ResponseSender(scope, receive, send, active, extra)

@@ -69,6 +69,13 @@ class DomainAction(Generic[S]):
     body_bytes: int = limits.MESSAGE_BYTES
 
 
+def moment_of(text: str, name: str) -> int:
+    """A moment as a query has it, Unix ms. Raises ``input.malformed``, naming the parameter."""
+    if not (text.isascii() and text.isdigit() and len(text) < 16):
+        raise Refused("input.malformed", f"{name} {text!r:.40} is no moment, Unix ms")
+    return int(text)
+
+
 def routes_of(root: str, actions: Sequence[DomainAction[S]], service: S) -> Sequence[ExtensionRoute]:
     """The routes of a domain's actions."""
     return [_route(root, action, service) for action in actions]

@@ -82,6 +82,7 @@ from holdfast.governance.upstream_desk import ACTIONS as UPSTREAM_ACTIONS
 from holdfast.governance.upstream_desk import ROOT as UPSTREAMS
 from holdfast.governance.upstream_desk import UpstreamDesk
 from holdfast.governance.workflows import actions as workflow_actions
+from holdfast.governance.workflows.approving import RadiusBook
 from holdfast.governance.workflows.desk import WorkflowDesk
 from holdfast.governance.workflows.journal import RunJournal
 from holdfast.governance.workflows.observing import WorkflowSources
@@ -143,7 +144,7 @@ class Governance:
         self.ledger = Ledger(self.store, self.prices, self.organisation, clock, sole=sole, watch=count)
         self.budgets = Budgets(self.store, self.ledger, self.organisation, clock, count)
         self.budgets.asking = PayerAsked(self.store, clock.wall_ms, self.budgets.brake_rule)
-        self.budget_desk = BudgetDesk(self.budgets, self.organisation)
+        self.budget_desk = BudgetDesk(self.budgets, self.organisation, RadiusBook(self.store, self.workflows))
         self.alerts: AlertWatch | None = None
         if ways is not None:
             self.alerts = AlertWatch(self.budgets, self.organisation, Teller(self.store, clock.wall_ms, ways))

@@ -76,7 +76,7 @@ class GovernanceExtension(Extension):
         """See ``Extension``."""
         ledger, workflow = ledger_commands.group(ledger_desk), workflow_commands.group(workflow_desk)
         bill_commands.add_to(ledger, bills_of)
-        PlanCommands(opened_plan).add_to(first_look.app)
+        PlanCommands(opened_plan, workflow_desk).add_to(first_look.app)
         operation_commands.add_to(workflow, operations_desk, asker_of)
         verify_commands.add_to(first_look.app)
         return {
@@ -93,7 +93,7 @@ class GovernanceExtension(Extension):
             "plan": first_look.app,
             "prices": price_commands.app,
             "routing": routing_commands.app,
-            "stop": operation_commands.stop_group(operations_desk),
+            "stop": operation_commands.stop_group(operations_desk, workflow_desk),
             "workflow": workflow,
         }
 

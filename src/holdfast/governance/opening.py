@@ -30,6 +30,7 @@ from holdfast.governance.rollout.evidence import EvidenceReader
 from holdfast.governance.rollout.reckonings.money import money_reckonings
 from holdfast.governance.rollout.service import Rollout
 from holdfast.governance.store.store import Store
+from holdfast.governance.workflows.approving import RadiusBook
 from holdfast.governance.workflows.desk import WorkflowDesk
 from holdfast.governance.workflows.intake import Intake
 from holdfast.governance.workflows.observing import WorkflowSources
@@ -106,7 +107,7 @@ async def ledger_desk(store: Store, now_ms: Callable[[], int]) -> LedgerDesk:
 async def budget_desk(store: Store, now_ms: Callable[[], int]) -> BudgetDesk:
     """The budgets of a store."""
     made = await OpenedStore.read(store, now_ms)
-    return BudgetDesk(made.budgets, made.organisation)
+    return BudgetDesk(made.budgets, made.organisation, RadiusBook(store, made.workflows))
 
 
 async def plan(store: Store, now_ms: Callable[[], int]) -> Rollout:

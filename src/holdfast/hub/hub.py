@@ -47,6 +47,7 @@ class Hub:
         readers, workers, presence, lists, news: what follows from the sessions.
         blobs: content beside the logs.
         closing: nothing new is begun.
+        extensions: names of what plugs into its server, which is told to everybody who connects.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Hub:
         self.blobs = BlobStore(runtime, self.sessions)
         self.maintenance = Maintenance(runtime, self.sessions)
         self.closing = False
+        self.extensions: tuple[str, ...] = ()
 
     @property
     def engine(self) -> Engine:
@@ -126,6 +128,8 @@ class Hub:
         }
         if (now := self.runtime.clock.simulated_time()) is not None:
             welcome["simulated"] = now
+        if self.extensions:
+            welcome["extensions"] = self.extensions
         conn.deliver(Batch([codec.encode(welcome)]))
 
     def disconnect(self, conn: HubConnection) -> None:

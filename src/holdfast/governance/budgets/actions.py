@@ -104,6 +104,11 @@ async def decide(desk: BudgetDesk, call: ActionCall) -> Any:
     return await desk.decide(_asker(call), call.facts["request"], body.decision, body.note)
 
 
+async def radius(desk: BudgetDesk, call: ActionCall) -> Any:
+    """What the workflow of one could do wrong."""
+    return await desk.radius(_asker(call), call.facts["request"])
+
+
 async def alerts(desk: BudgetDesk, call: ActionCall) -> Any:
     """Who was told of what."""
     limit = _number(call, "limit", limits.BUDGET_ROWS)
@@ -159,6 +164,10 @@ DECIDE: Final = DomainAction(
     "decide", "POST", "/requests/{request}/decision", "", "Budgets: decide a request; the first decision stands", decide,
     DecisionRequest,
 )  # fmt: skip
+RADIUS: Final = DomainAction(
+    "radius", "GET", "/requests/{request}/radius", "",
+    "Budgets: what the workflow could do wrong that a request concerns", radius,
+)  # fmt: skip
 REFUSALS: Final = DomainAction(
     "refusals", "GET", "/refusals", "spend", "Budgets: what did not fit, false refusals first", refusals,
     query=("budget", "since_ms", "limit"),
@@ -176,5 +185,5 @@ FORECAST: Final = DomainAction(
 SHOW: Final = DomainAction("show", "GET", "/of/{budget}", "spend", "Budgets: one, its money and its changes", show)
 END: Final = DomainAction("end", "POST", "/of/{budget}/end", "budget", "Budgets: end one", end)
 ACTIONS: Final = (
-    LIST, SET, IMPORT, BRAKES, BRAKE, REQUESTS, ASK, DECIDE, REFUSALS, RESERVATIONS, ALERTS, FORECAST, SHOW, END,
+    LIST, SET, IMPORT, BRAKES, BRAKE, REQUESTS, ASK, RADIUS, DECIDE, REFUSALS, RESERVATIONS, ALERTS, FORECAST, SHOW, END,
 )  # fmt: skip

@@ -25,6 +25,7 @@ from holdfast.governance.budgets.definitions import (
 )
 from holdfast.governance.budgets.model import Budget, BudgetAccount, RaiseRequest, RequestState
 from holdfast.governance.budgets.places import described, rows_of
+from holdfast.governance.budgets.port import RadiusSource
 from holdfast.governance.budgets.refusals import was_false
 from holdfast.governance.budgets.registry import BudgetRegistry, Changing, T
 from holdfast.governance.budgets.requests import Requester, Wish
@@ -57,11 +58,13 @@ class BudgetDesk:
     Args:
         registry: of the budgets.
         organisation: whose they are.
+        radii: who says what workflows could do wrong; None for nobody.
     """
 
-    def __init__(self, registry: BudgetRegistry, organisation: Organisation) -> None:
+    def __init__(self, registry: BudgetRegistry, organisation: Organisation, radii: RadiusSource | None = None) -> None:
         self.registry = registry
         self.organisation = organisation
+        self._radii = radii
 
     # --- definitions
     async def set(self, tenant: str, name: str, terms: BudgetTerms, by: str) -> dict[str, Any]:
@@ -226,6 +229,26 @@ class BudgetDesk:
 
         return await self.registry.change(work)
 
+    async def radius(self, asker: Requester, ident: str) -> dict[str, Any]:
+        """What the workflow could do wrong that a request concerns: the one of its budget, else the one of the run that it is
+        about; ``radius`` is None where it concerns none. It is for whoever decides, or sees what is spent: for others there is no such
+        request (``budget.not_found``)."""
+        request, budget = await self.registry.store.read(
+            lambda connection: _with_budget(connection, asker.tenant, ident)
+        )
+        sees = asker.may("spend") or asker.may("budget") or (budget is not None and requests.decides(asker, budget))
+        if request is None or not sees:
+            raise Refused(
+                "budget.not_found", f"there is no request {ident!r:.80}", fix="See `holdfast budget requests`."
+            )
+        workflow = budget.scope.get("workflow", "") if budget is not None else ""
+        found = None
+        if self._radii is not None and workflow:
+            found = await self._radii.of_workflow(asker.tenant, workflow, asker.rights)
+        elif self._radii is not None and request.session:
+            found = await self._radii.of_run(asker.tenant, request.session, request.run, asker.rights)
+        return {"radius": msgspec.to_builtins(found)}
+
     async def requests(self, asker: Requester, state: str = "", limit: int = limits.BUDGET_ROWS) -> dict[str, Any]:
         """Requests, those that wait first: all for who may see what is spent, else one's own and those one decides."""
         if state and state != "waiting":
@@ -268,6 +291,11 @@ class BudgetDesk:
 
     def _now_ms(self) -> int:
         return self.registry.clock.wall_ms()
+
+
+def _with_budget(connection: Connection, tenant: str, ident: str) -> tuple[RaiseRequest | None, Budget | None]:
+    request = request_store.find_request(connection, tenant, ident)
+    return request, None if request is None else definition_store.find(connection, tenant, request.budget)
 
 
 def _put(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
+import msgspec
 from sqlalchemy import Connection
 
 from holdfast.gateway.port import Hold, Opening, Served
@@ -63,3 +64,22 @@ class BudgetOrganisation(OrganisationTeams, Protocol):
 
     def resolve(self, claims: Mapping[str, str], at_ms: int, tenant: str = "default", /) -> Placement:
         """Whose labels say that work is, at that time."""
+
+
+class ApproverView(Protocol):
+    """What somebody may do: ``session/access.py``'s principal."""
+
+    def may(self, verb: str, session: str) -> bool:
+        """Whether a verb is granted on a session, or on all (``*``)."""
+
+
+class RadiusSource(Protocol):
+    """Who says what a workflow could do wrong, to whoever is about to give it more money (``workflows/approving.py``)."""
+
+    async def of_workflow(self, tenant: str, workflow: str, rights: ApproverView | None = None) -> msgspec.Struct:
+        """For something that concerns a workflow, as far as whoever asks may know it."""
+
+    async def of_run(
+        self, tenant: str, session: str, run: str = "", rights: ApproverView | None = None
+    ) -> msgspec.Struct:
+        """For something that a run of a session does."""

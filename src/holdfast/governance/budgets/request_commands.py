@@ -56,6 +56,13 @@ def _add_requests(app: typer.Typer) -> None:
         )
         asker.show(answer, ("id", "budget", "USD", "to USD", "by", "state", "why"), rows, "Nobody asks for more.")
 
+    @app.command("radius")
+    def show_radius(ctx: typer.Context, ident: Ident) -> None:
+        """Say what the workflow could do wrong that a request concerns: read it before you approve."""
+        asker = asker_of(ctx)
+        answer = asker.ask(actions.RADIUS, {"request": ident})
+        asker.tell(answer, *(_radius_line(answer["radius"]) or [f"{ident} concerns no single workflow."]))
+
 
 def _add_decisions(app: typer.Typer) -> None:
     @app.command()
@@ -77,7 +84,16 @@ def _add_decisions(app: typer.Typer) -> None:
 def _decide(ctx: typer.Context, ident: str, decision: str, note: str) -> None:
     asker = asker_of(ctx)
     answer = asker.ask(actions.DECIDE, {"request": ident}, actions.DecisionRequest(decision, note))
-    asker.tell(answer, f"{ident} is {decision}; {answer['budget']['name']} has ${answer['budget']['cap_usd']}")
+    radius = asker.ask(actions.RADIUS, {"request": ident})["radius"] if decision == "approved" else None
+    asker.tell(
+        answer | {"radius": radius},
+        *_radius_line(radius),
+        f"{ident} is {decision}; {answer['budget']['name']} has ${answer['budget']['cap_usd']}",
+    )
+
+
+def _radius_line(radius: dict[str, Any] | None) -> list[str]:
+    return [f"Blast radius: {radius['sentence']}"] if radius else []
 
 
 def _add_refusals(app: typer.Typer) -> None:

@@ -5,7 +5,7 @@ Whoever answers for the payer decides, or somebody with the right to change budg
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection
@@ -15,6 +15,7 @@ from holdfast.governance import limits
 from holdfast.governance.budgets import definition_store, request_store
 from holdfast.governance.budgets.definitions import nano_of
 from holdfast.governance.budgets.model import Budget, RaiseRequest, RequestState
+from holdfast.governance.budgets.port import ApproverView
 from holdfast.governance.money import show
 
 DECISIONS: Final[tuple[RequestState, ...]] = ("approved", "denied", "withdrawn")
@@ -41,19 +42,12 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     until_ms: int | None = None
 
 
-class Rights(Protocol):
-    """What somebody may do: ``session/access.py``'s principal."""
-
-    def may(self, verb: str, session: str) -> bool:
-        """Whether a verb is granted on a session, or on all (``*``)."""
-
-
 class Requester(NamedTuple):
     """Who asks or decides; ``rights`` None for whoever works on the store itself, and may everything."""
 
     actor: str
     tenant: str
-    rights: Rights | None = None
+    rights: ApproverView | None = None
 
     def may(self, verb: str, session: str = "*") -> bool:
         """Whether they may."""

@@ -17,6 +17,8 @@ from holdfast.governance.asking import (
 from holdfast.governance.operations import desk
 from holdfast.governance.operations.desk import OperationsDesk
 from holdfast.governance.store.store import Store
+from holdfast.governance.workflows.actions import ROOT as WORKFLOWS
+from holdfast.governance.workflows.terminal import OpenedWorkflows, radius_line, radius_of
 
 Opened = Callable[[Store, Callable[[], int]], Awaitable[OperationsDesk]]
 """Makes the desk on an open store; the app knows how."""
@@ -33,8 +35,8 @@ When = Annotated[
 ]
 
 
-def stop_group(opened: Opened) -> typer.Typer:
-    """The commands of stops."""
+def stop_group(opened: Opened, workflows: OpenedWorkflows) -> typer.Typer:
+    """The commands of stops, beside the workflows of the same store."""
     app = typer.Typer(
         no_args_is_help=True, help="Stop a workflow, an agent, a model or a tool: what runs ends, nothing begins."
     )
@@ -45,7 +47,7 @@ def stop_group(opened: Opened) -> typer.Typer:
     ):  # fmt: skip
         _add_stop(app, scope, what)
     _add_everything(app)
-    _add_looking(app)
+    _add_looking(app, workflows)
     return app
 
 
@@ -114,7 +116,7 @@ def _seconds(ms: int | None) -> str:
     return f"{(ms or 0) / 1_000:.1f} s"
 
 
-def _add_looking(app: typer.Typer) -> None:
+def _add_looking(app: typer.Typer, workflows: OpenedWorkflows) -> None:
     @app.command("list")
     def list_stops(
         ctx: typer.Context, lifted: Annotated[bool, typer.Option("--all", help="Those that were lifted, too.")] = False
@@ -151,7 +153,13 @@ def _add_looking(app: typer.Typer) -> None:
         asker = _asker(ctx)
         answer = asker.ask(desk.LIFT, {"stop": stop}, desk.LiftRequest(reason))
         one = answer["stop"]
-        asker.tell(answer, f"{one['scope']} {one['subject']}".strip() + " may begin again.", *_did(answer))
+        radius = radius_of(asker.beside(WORKFLOWS, workflows), one["subject"]) if one["scope"] == "workflow" else None
+        asker.tell(
+            answer | {"radius": radius},
+            *radius_line(radius),
+            f"{one['scope']} {one['subject']}".strip() + " may begin again.",
+            *_did(answer),
+        )
 
 
 def _runs(runs: list[Any]) -> str:

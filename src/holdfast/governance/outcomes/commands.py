@@ -23,6 +23,9 @@ Session = Annotated[str, typer.Option(help="The session of the run.", show_defau
 Run = Annotated[str, typer.Option(help="Id of the run.", show_default=False)]
 Value = Annotated[str, typer.Option(help="What it was worth, in USD.", show_default=False)]
 
+Of = Annotated[str, typer.Option(help="Of one only.", show_default=False)]
+Moment = Annotated[str, typer.Option(help="Of when they were said, Unix ms.", show_default=False)]
+
 
 async def opened(store: Store, now_ms: Callable[[], int]) -> OutcomeService:
     """The outcomes of a store that was opened for one command."""
@@ -50,10 +53,12 @@ def list_outcomes(
     ctx: typer.Context,
     limit: Annotated[int, typer.Option(help="How many, at most.")] = 50,
     superseded: Annotated[bool, typer.Option("--all", help="Those too that another one has replaced.")] = False,
-) -> None:
+    workflow: Of = "", task: Of = "", model: Of = "", since_ms: Moment = "", until_ms: Moment = "",
+) -> None:  # fmt: skip
     """List outcomes, the newest first."""
     asker = _asker(ctx)
-    answer = asker.ask(desk.LIST, {"limit": str(limit), "superseded": "yes" if superseded else ""})
+    facts = {"workflow": workflow, "task": task, "model": model, "since_ms": since_ms, "until_ms": until_ms}
+    answer = asker.ask(desk.LIST, {"limit": str(limit), "superseded": "yes" if superseded else "", **facts})
     rows = (
         (one["verdict"], one["by"], one["run"] or one["call"], one["workflow"] or "–", one["task"] or "–",
          one["model"] or "unknown", one["cost_usd"] or "unknown", one["value_usd"] or "–")

@@ -57,6 +57,22 @@ class WorkOutcome(msgspec.Struct, frozen=True, kw_only=True):
         return f"run:{self.session}:{self.run}" if self.run else f"call:{self.call}"
 
 
+class OutcomeQuestion(msgspec.Struct, frozen=True, kw_only=True):
+    """Which outcomes somebody asks for; an empty text asks for all.
+
+    Attributes:
+        since_ms, until_ms: when it was said, Unix ms; ``until_ms`` is the first moment after it, None for no end.
+        superseded: those too that do not count any more.
+    """
+
+    workflow: str = ""
+    task: str = ""
+    model: str = ""
+    since_ms: int = 0
+    until_ms: int | None = None
+    superseded: bool = False
+
+
 def standing(outcomes: Iterable[WorkOutcome]) -> WorkOutcome:
     """Which outcome of one piece of work counts: of the recorder that stands highest the last. One at least.
 

@@ -12,7 +12,15 @@ from holdfast.errors import Refused
 from holdfast.governance import limits
 from holdfast.governance.outcomes import store
 from holdfast.governance.outcomes.intervals import Together, phi
-from holdfast.governance.outcomes.model import OutcomeTally, TallyKey, WorkOutcome, recorder_of, value_of, verdict_of
+from holdfast.governance.outcomes.model import (
+    OutcomeQuestion,
+    OutcomeTally,
+    TallyKey,
+    WorkOutcome,
+    recorder_of,
+    value_of,
+    verdict_of,
+)
 from holdfast.governance.store.store import Store
 from holdfast.session.access import Principal
 
@@ -91,10 +99,10 @@ class OutcomeService:
             return 0
         return await self._store.write(lambda connection: store.join(connection, since_ms))
 
-    async def listed(self, tenant: str, limit: int, *, superseded: bool = False) -> Sequence[WorkOutcome]:
-        """The newest outcomes; with ``superseded`` those too that do not count any more."""
-        most = max(1, min(limit, limits.OUTCOME_PAGE_ROWS))
-        return await self._store.read(lambda connection: store.page(connection, tenant, most, superseded=superseded))
+    async def listed(self, tenant: str, limit: int, question: OutcomeQuestion | None = None) -> Sequence[WorkOutcome]:
+        """The newest outcomes that a question is about; of all that count without one."""
+        most, asked_for = max(1, min(limit, limits.OUTCOME_PAGE_ROWS)), question or OutcomeQuestion()
+        return await self._store.read(lambda connection: store.page(connection, tenant, most, asked_for))
 
     async def session_names(self, some: Sequence[WorkOutcome]) -> dict[str, str]:
         """The names of the sessions of outcomes, by their references; a deleted one has none."""

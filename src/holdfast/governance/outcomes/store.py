@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, up
 from holdfast.governance import limits
 from holdfast.governance.ledger import store as ledger
 from holdfast.governance.ledger import work
-from holdfast.governance.outcomes.model import OutcomeTally, TallyKey, WorkOutcome, standing
+from holdfast.governance.outcomes.model import OutcomeQuestion, OutcomeTally, TallyKey, WorkOutcome, standing
 from holdfast.governance.store.changes import count_change
 from holdfast.governance.store.tables.outcomes import outcome_proxies as proxies
 from holdfast.governance.store.tables.outcomes import outcomes
@@ -168,11 +168,16 @@ def of_workflow(connection: Connection, tenant: str, workflow: str, since_ms: in
     return int(n), int(accepted)
 
 
-def page(connection: Connection, tenant: str, limit: int, *, superseded: bool) -> list[WorkOutcome]:
+def page(connection: Connection, tenant: str, limit: int, question: OutcomeQuestion) -> list[WorkOutcome]:
     """Outcomes, the newest first."""
-    wanted = select(*_FIELDS).where(outcomes.c.tenant == tenant)
-    if not superseded:
+    wanted = select(*_FIELDS).where(outcomes.c.tenant == tenant, outcomes.c.at_ms >= question.since_ms)
+    if not question.superseded:
         wanted = wanted.where(outcomes.c.counts.is_(True))
+    if question.until_ms is not None:
+        wanted = wanted.where(outcomes.c.at_ms < question.until_ms)
+    for name in ("workflow", "task", "model"):
+        if value := getattr(question, name):
+            wanted = wanted.where(outcomes.c[name] == value)
     found = connection.execute(wanted.order_by(outcomes.c.at_ms.desc(), outcomes.c.id.desc()).limit(limit))
     return [_of(row) for row in found]
 

@@ -29,6 +29,8 @@ from holdfast.governance.rollout.monday import Monday
 from holdfast.governance.rollout.monday_text import monday_mail
 from holdfast.governance.rollout.service import Rollout
 from holdfast.governance.store.store import Store
+from holdfast.governance.workflows.actions import ROOT as WORKFLOWS
+from holdfast.governance.workflows.terminal import OpenedWorkflows, radius_line, radius_of
 
 MARKS: Final = {"pass": "✓", "fail": "✗", "unknown": "?", "not_applicable": "–", "waived": "w"}
 """How a verdict looks in a table; *unknown* is never empty."""
@@ -42,10 +44,11 @@ Token = ServerToken
 
 
 class PlanCommands:
-    """The commands, on whichever plan ``opened`` opens."""
+    """The commands, on whichever plan ``opened`` opens, beside the workflows of the same store."""
 
-    def __init__(self, opened: Opened) -> None:
+    def __init__(self, opened: Opened, workflows: OpenedWorkflows) -> None:
         self._opened = opened
+        self._workflows = workflows
 
     def add_to(self, app: typer.Typer) -> None:
         """Add all of them to a group."""
@@ -134,6 +137,8 @@ class PlanCommands:
             lines += [f"  {_row(row)}" for row in one["rows"][:_SHOWN]]
             if len(one["rows"]) > _SHOWN:
                 lines.append(f"  and {len(one['rows']) - _SHOWN} more (--json)")
+            if (door := one["behind"]["all"]) is not None:
+                lines.append(f"  → {door['command']}" + (f"  ({door['note']})" if door["note"] else ""))
         asker.tell(answer, *lines)
 
     def check_command(
@@ -163,10 +168,14 @@ class PlanCommands:
     ) -> None:  # fmt: skip
         """Pass a gate over until a date. The sponsor or the risk officer may, owner and deputy never."""
         asker = self._asker(ctx, governance, url, token, tenant, as_json)
+        radius = None
+        if workflow:  # said before it is done, of what goes on although a gate does not pass
+            radius = radius_of(asker.beside(WORKFLOWS, self._workflows), workflow)
         answer = asker.ask(desk.WAIVE, {}, desk.WaiveRequest(gate, reason, workflow, days))
         waiver = answer["waiver"]
         asker.tell(
-            answer,
+            answer | {"radius": radius},
+            *radius_line(radius),
             f"{waiver['id']}: gate {gate} is waived by {waiver['by']} ({waiver['office']}) until {_due(waiver['until_ms'])}.",
         )
 

@@ -10,7 +10,9 @@ import msgspec
 from holdfast.errors import Refused
 from holdfast.governance import limits
 from holdfast.governance.actions import ActionCall, DomainAction, check_person
+from holdfast.governance.organisation.dates import zone_of
 from holdfast.governance.rollout import monday, overview
+from holdfast.governance.rollout.behind import behind
 from holdfast.governance.rollout.bundle import bundle, sql_of
 from holdfast.governance.rollout.model import DoorName
 from holdfast.governance.rollout.service import Rollout
@@ -64,10 +66,14 @@ async def explain(plan: Rollout, call: ActionCall) -> Any:
     _check_workflow(plan, call.tenant, workflow)
     found, row, answers = await plan.explain(call.tenant, gate, workflow)
     history = await plan.history(call.tenant, found.workflow, gate, 50)
+    zone = zone_of(plan.scope(call.tenant, workflow).zone)
     return {
         "status": msgspec.to_builtins(found),
         "verdict": msgspec.to_builtins(row) if row is not None else None,
-        "evidence": [{**msgspec.to_builtins(one), "sql": sql_of(one.query)} for one in answers],
+        "evidence": [
+            {**msgspec.to_builtins(one), "sql": sql_of(one.query), "behind": msgspec.to_builtins(behind(one, zone))}
+            for one in answers
+        ],
         "beside": await plan.beside(call.tenant, gate, workflow),
         "who": plan.who(call.tenant, gate, workflow),
         "history": [

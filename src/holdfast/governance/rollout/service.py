@@ -182,10 +182,12 @@ class Rollout:
     def _waivers_of(self, tenant: str, workflow: str) -> Sequence[GateWaiver]:
         """Waivers of a tenant, without what whoever answers for the workflow now gave: neither does an owner who gave it as the
         sponsor, between two manifests, pass over their own gate."""
+        found = self._contents.waivers.get(tenant, ())
+        if not found:
+            return ()
         answering = {
             name.casefold() for one in self.workflows(tenant) if workflow in ("", one.workflow) for name in (one.owner, one.deputy)
         }  # fmt: skip
-        found = self._contents.waivers.get(tenant, ())
         return [one for one in found if one.by.partition(":")[2].casefold() not in answering]
 
     # --- computing

@@ -11,6 +11,7 @@ from holdfast.governance.actions import ActionCall, DomainAction
 from holdfast.governance.organisation.model import Stage
 from holdfast.governance.workflows import document
 from holdfast.governance.workflows.desk import WorkflowDesk
+from holdfast.governance.workflows.journal_question import NAMES
 from holdfast.governance.workflows.model import Name, ShortText, ToolEffect, Words, WorkflowMode
 from holdfast.governance.workflows.triage import TriageRequest
 
@@ -90,9 +91,7 @@ SCHEMA: Final = _act("schema", "GET", "/schema", "spend", "the JSON schema of ma
 INVENTORY: Final = _act(
     "inventory", "GET", "/inventory", "spend", "what belongs to none, with its spend", WorkflowDesk.inventory
 )
-RUNS: Final = _act(
-    "runs", "GET", "/runs", "spend", "the journal of runs", WorkflowDesk.runs, query=("workflow", "limit")
-)
+RUNS: Final = _act("runs", "GET", "/runs", "spend", "the journal of runs", WorkflowDesk.runs, query=NAMES)
 PLAN: Final = _act(
     "plan", "GET", "/first-plan", "spend", "the first dated plan of a use case", WorkflowDesk.plan, query=("use_case",)
 )
@@ -125,6 +124,10 @@ VERSIONS: Final = _act("versions", "GET", f"{_ONE}/versions", "spend", "its mani
 BLAST: Final = _act(
     "blast", "GET", f"{_ONE}/blast", "spend", "what it could do wrong, and how fast", WorkflowDesk.blast
 )
+RADIUS: Final = _act(
+    "radius", "GET", "/radius/{session}", "read", "what a run of a session could do wrong, for whoever approves",
+    WorkflowDesk.radius, query=("run",),
+)  # fmt: skip
 CHANGES: Final = _act(
     "changes", "GET", f"{_ONE}/changes", "spend", "what changed in it since a moment", WorkflowDesk.changes,
     query=("since_ms",),
@@ -144,6 +147,6 @@ STAGE: Final = _act(
 )
 ACTIONS: Final = (
     LIST, SCHEMA, INVENTORY, RUNS, PLAN, DRAFT, LINT, DIFF, APPLY, TOOLS, SET_TOOL, IDEAS, ADD_IDEA, ANSWER_IDEA, REGISTER_IDEA,
-    SHOW, VERSIONS, BLAST, CHANGES, ACCEPT, LAUNCH, PRODUCTION, MODE, STAGE,
+    SHOW, VERSIONS, BLAST, RADIUS, CHANGES, ACCEPT, LAUNCH, PRODUCTION, MODE, STAGE,
 )  # fmt: skip
 """All of them."""

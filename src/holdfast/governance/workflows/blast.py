@@ -62,6 +62,11 @@ class BlastRadius(msgspec.Struct, frozen=True, kw_only=True):
         """The tools that count as writing."""
         return [one for one in self.tools if one.effect == "write"]
 
+    @property
+    def unpaid_sentence(self) -> str:
+        """The sentence for those who may not know what is spent: without any amount, and what is left out is not hinted at."""
+        return _sentence(self.workflow, self.tools, self.data_class, self.runs, "")
+
 
 def blast_radius(
     one: CurrentWorkflow, classes: Mapping[str, ToolEffect], calls: Mapping[str, int], *, runs: int, spend_nano: int,
@@ -88,13 +93,16 @@ def blast_radius(
     return BlastRadius(
         workflow=one.workflow, version=one.version, tools=tools, data_class=data_class,
         sources=tuple(source.source for source in data), spend_nano=spend_nano, unpriced=unpriced, runs=runs, days=DAYS,
-        sentence=_sentence(one.workflow, tools, data_class, runs, spend_nano, unpriced),
+        sentence=_sentence(one.workflow, tools, data_class, runs, _cost(spend_nano, unpriced)),
     )  # fmt: skip
 
 
-def _sentence(
-    workflow: str, tools: Sequence[BlastTool], data_class: str, runs: int, spend_nano: int, unpriced: int
-) -> str:
+def _cost(spend_nano: int, unpriced: int) -> str:
+    beside = f", beside {unpriced:,} rows without a price" if unpriced else ""
+    return f" and cost {show(spend_nano)} USD in {DAYS} days{beside}"
+
+
+def _sentence(workflow: str, tools: Sequence[BlastTool], data_class: str, runs: int, cost: str) -> str:
     writing = [one for one in tools if one.effect == "write"]
     unclassed = sum(not one.classed for one in tools)
     undeclared = [one.tool for one in tools if not one.declared]
@@ -111,8 +119,11 @@ def _sentence(
     if any(one.effect == "memory" for one in tools):
         parts.append("reads what other sessions left")
     parts.append(f"reads {data_class} data" if data_class else "does not declare what data it reads")
-    a_day = runs / DAYS
-    rate = f"{a_day:.1f} times a day" if runs else f"not at all in {DAYS} days"
-    spent = f"{show(spend_nano)} USD in {DAYS} days"
-    parts.append(f"ran {rate} and cost {spent}" + (f", beside {unpriced:,} rows without a price" if unpriced else ""))
+    parts.append(f"ran {_rate(runs)}{cost}")
     return f"{workflow} " + "; ".join(parts) + "."
+
+
+def _rate(runs: int) -> str:
+    if runs >= DAYS:
+        return f"{runs / DAYS:.1f} times a day"
+    return f"{'not at all' if not runs else 'once' if runs == 1 else f'{runs} times'} in {DAYS} days"

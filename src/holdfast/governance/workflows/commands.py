@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,18 +12,14 @@ from holdfast.governance.asking import (
     ask_by,
     read_file,
 )
-from holdfast.governance.store.store import Store
-from holdfast.governance.workflows import actions, document, idea_commands, step_commands
-from holdfast.governance.workflows.desk import WorkflowDesk
-from holdfast.governance.workflows.terminal import asker_of
+from holdfast.governance.workflows import actions, document, idea_commands, run_commands, step_commands
+from holdfast.governance.workflows.terminal import OpenedWorkflows, asker_of
 
-Opened = Callable[[Store, Callable[[], int]], Awaitable[WorkflowDesk]]
-"""Makes the desk on an open store; the app knows how."""
 Name = Annotated[str, typer.Argument(help="The workflow.", show_default=False)]
 File = Annotated[Path, typer.Argument(help="The manifest, as YAML.", show_default=False)]
 
 
-def group(opened: Opened) -> typer.Typer:
+def group(opened: OpenedWorkflows) -> typer.Typer:
     """The commands."""
     app = typer.Typer(no_args_is_help=True, help="Workflows: what each is, who answers for it, and where it stands.")
 
@@ -33,6 +28,7 @@ def group(opened: Opened) -> typer.Typer:
     _add_manifest(app)
     _add_looking(app)
     step_commands.add_to(app)
+    run_commands.add_to(app)
     app.add_typer(idea_commands.app, name="idea")
     return app
 

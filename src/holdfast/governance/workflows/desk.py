@@ -12,10 +12,12 @@ from holdfast.governance import limits
 from holdfast.governance.actions import ActionCall, check_person
 from holdfast.governance.money import show
 from holdfast.governance.workflows import document, journal_store, observing
+from holdfast.governance.workflows.approving import RadiusBook
 from holdfast.governance.workflows.blast import BlastRadius
 from holdfast.governance.workflows.document import ManifestFile, ManifestProblem
 from holdfast.governance.workflows.first_plan import first_plan
 from holdfast.governance.workflows.intake import Intake
+from holdfast.governance.workflows.journal_question import cursor_of, question_of
 from holdfast.governance.workflows.lint import lint
 from holdfast.governance.workflows.model import CurrentWorkflow, WorkflowManifest, differences, document_of, version_of
 from holdfast.governance.workflows.observing import WorkflowSources
@@ -36,6 +38,7 @@ class WorkflowDesk:
         self.sources = sources
         self.workflows = sources.workflows
         self.intake = Intake(sources.database, sources.workflows, sources.now_ms)
+        self._radii = RadiusBook(sources.database, sources.workflows)
         self._operator_tenant = operator_tenant
 
     # --- looking
@@ -76,6 +79,11 @@ class WorkflowDesk:
         """What a workflow could do wrong, and how fast."""
         return blast_shown(await self.workflows.blast_radius(call.tenant, call.facts["workflow"]))
 
+    async def radius(self, call: ActionCall) -> Any:
+        """What whoever may read a session is shown of what one of its runs could do wrong."""
+        tenant, session, run = call.tenant, call.facts["session"], call.facts.get("run", "")
+        return msgspec.to_builtins(await self._radii.of_run(tenant, session, run, call.principal))
+
     async def changes(self, call: ActionCall) -> Any:
         """What changed since a moment, a week ago if not said otherwise."""
         text = call.facts.get("since_ms") or str(self.sources.now_ms() - WEEK_MS)
@@ -83,14 +91,18 @@ class WorkflowDesk:
         return msgspec.to_builtins(await observing.changes(self.sources, call.tenant, call.facts["workflow"], since_ms))
 
     async def runs(self, call: ActionCall) -> Any:
-        """The newest rows of the journal."""
+        """The rows of the journal that somebody asks for, the newest first, with the names of their sessions."""
         text = call.facts.get("limit") or "50"
         limit = int(text) if text.isascii() and text.isdigit() and len(text) < 5 else 50
-        workflow, most = call.facts.get("workflow", ""), max(1, min(limit, limits.WORKFLOW_PAGE_ROWS))
+        question, most = question_of(call.facts), max(1, min(limit, limits.WORKFLOW_PAGE_ROWS))
         found = await self.sources.database.read(
-            lambda connection: journal_store.page(connection, call.tenant, workflow, most)
+            lambda connection: journal_store.page(connection, call.tenant, question, most)
         )
-        return {"runs": msgspec.to_builtins(found)}
+        more = len(found) >= most
+        return {
+            "runs": [msgspec.to_builtins(run) | {"session_name": name} for run, name in found], "more": more,
+            "next": cursor_of(found[-1].run.queued_ms, found[-1].run.id) if more and question.recorded else "",
+        }  # fmt: skip
 
     async def inventory(self, call: ActionCall) -> Any:
         """What belongs to no workflow."""

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, not_, or_, select, update
 
-from holdfast.governance import limits
-from holdfast.governance.ledger.store import add_once, reference_of, session_reference
+from holdfast.governance import labels, limits
+from holdfast.governance.ledger.store import add_once, reference_of, session_names, session_reference
+from holdfast.governance.store.tables.ledger import ledger_rows
 from holdfast.governance.store.tables.workflows import workflow_run_tools as run_tools
 from holdfast.governance.store.tables.workflows import workflow_runs as runs
 from holdfast.governance.store.tables.workflows import workflow_steps as steps
+from holdfast.governance.workflows.journal_question import JournalQuestion
 from holdfast.governance.workflows.run_record import JournalRun, RunCounts, below, run_id
 from holdfast.governance.workflows.store import plain
+
+
+class ListedRun(NamedTuple):
+    """A row of the journal for people; ``name``: of its session, empty for one that was deleted."""
+
+    run: JournalRun
+    name: str
 
 
 def add(connection: Connection, new: JournalRun, session: str, incarnation: str) -> bool:
@@ -36,6 +46,26 @@ def find(connection: Connection, tenant: str, ident: str) -> JournalRun | None:
     """A run by its id, or None."""
     row = connection.execute(select(runs).where(runs.c.tenant == tenant, runs.c.id == ident)).first()
     return msgspec.convert(plain(row), JournalRun) if row is not None else None
+
+
+def workflows_of_run(connection: Connection, tenant: str, session: str, run: str) -> list[str]:
+    """The workflows of a run of a session and of the run above it all, in that order; none for a run that is not there.
+
+    Args:
+        run: empty for the run that people or programs began last.
+    """
+    reference = session_reference(connection, tenant, session)
+    if not reference:
+        return []
+    wanted = select(runs.c.id, runs.c.root, runs.c.workflow).where(
+        runs.c.tenant == tenant, runs.c.session == reference, runs.c.run == run if run else runs.c.parent == ""
+    )
+    row = connection.execute(wanted.order_by(runs.c.queued_ms.desc(), runs.c.id).limit(1)).first()
+    if row is None:
+        return []
+    incarnation, _, _ = row.id.partition(":")
+    top = find(connection, tenant, run_id(incarnation, row.root))
+    return [row.workflow] if top is None else [row.workflow, top.workflow]
 
 
 def version_at(connection: Connection, tenant: str, workflow: str, at_ms: int) -> str:
@@ -84,13 +114,66 @@ def forget_session(connection: Connection, tenant: str, session: str) -> int:
     return connection.execute(update(runs).where(*mine).values(session="")).rowcount
 
 
-def page(connection: Connection, tenant: str, workflow: str, limit: int) -> list[JournalRun]:
-    """The runs of a workflow, the newest first; of all for an empty one."""
-    wanted = select(runs).where(runs.c.tenant == tenant)
-    if workflow:
-        wanted = wanted.where(runs.c.workflow == workflow)
-    found = connection.execute(wanted.order_by(runs.c.queued_ms.desc(), runs.c.id).limit(limit))
-    return [msgspec.convert(plain(row), JournalRun) for row in found]
+def page(connection: Connection, tenant: str, question: JournalQuestion, limit: int) -> list[ListedRun]:
+    """The runs that a question is about, the newest first."""
+    if not question.recorded:
+        return _unrecorded(connection, tenant, question, limit)
+    where = [runs.c.tenant == tenant, runs.c.queued_ms >= question.since_ms, *_asked_for(question)]
+    if question.after is not None:
+        at_ms, ident = question.after
+        where.append(or_(runs.c.queued_ms < at_ms, and_(runs.c.queued_ms == at_ms, runs.c.id > ident)))
+    found = connection.execute(select(runs).where(*where).order_by(runs.c.queued_ms.desc(), runs.c.id).limit(limit))
+    return _with_names(connection, [msgspec.convert(plain(row), JournalRun) for row in found])
+
+
+def _asked_for(question: JournalQuestion) -> list[ColumnElement[bool]]:
+    flags = (
+        (question.top, runs.c.parent == ""),
+        (question.interactive, runs.c.interactive),
+        (question.seated, or_(runs.c.usage == labels.SEATED, runs.c.interactive)),
+        (question.memory, runs.c.memory > 0),
+        (question.side_effects, runs.c.side_effects > 0),
+        (question.unclassified, runs.c.unclassified > 0),
+        (question.lost, or_(runs.c.lost, not_(runs.c.counted))),
+        (question.test, runs.c.test),
+    )
+    found = [condition if wanted else not_(condition) for wanted, condition in flags if wanted is not None]
+    if question.workflow:
+        found.append(runs.c.workflow == question.workflow)
+    if question.until_ms is not None:
+        found.append(runs.c.queued_ms < question.until_ms)
+    return found
+
+
+def _unrecorded(connection: Connection, tenant: str, question: JournalQuestion, limit: int) -> list[ListedRun]:
+    """Runs that the ledger paid for, and the journal does not have; what they did is not known."""
+    of = ledger_rows.c
+    there = select(runs.c.id).where(
+        runs.c.tenant == of.tenant, runs.c.run == of.run, runs.c.session.in_((of.session, ""))
+    )
+    first = func.min(of.at_ms)
+    where = [of.tenant == tenant, of.run != "", of.session != "", of.at_ms >= question.since_ms, ~there.exists()]
+    if question.workflow:
+        where.append(of.workflow == question.workflow)
+    if question.until_ms is not None:
+        where.append(of.at_ms < question.until_ms)
+    wanted = select(of.session, of.run, func.min(of.workflow), func.min(of.agent), first).where(*where)
+    found = connection.execute(wanted.group_by(of.session, of.run).order_by(first.desc(), of.run).limit(limit))
+    return _with_names(
+        connection,
+        [
+            JournalRun(
+                tenant=tenant, id=f":{run}", session=session, run=run, root=run, workflow=workflow, agent=agent,
+                queued_ms=at_ms, lost=True,
+            )
+            for session, run, workflow, agent, at_ms in found
+        ],
+    )  # fmt: skip
+
+
+def _with_names(connection: Connection, found: Sequence[JournalRun]) -> list[ListedRun]:
+    names = session_names(connection, {one.session for one in found if one.session})
+    return [ListedRun(one, names.get(one.session, "")) for one in found]
 
 
 def tools_between(

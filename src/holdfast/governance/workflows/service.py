@@ -328,14 +328,6 @@ class Workflows:
         classes = {each.tool: each.effect for each in self.tool_classes(tenant)}
         return await blast_of(self._store, self._organisation, one, classes, self._now_ms())
 
-    async def approval_sentence(self, tenant: str, claims: Mapping[str, str], agent: str) -> str:
-        """For whoever approves something that a run does: the blast radius of its workflow, in a sentence; that it has none
-        where it is of none. Raises of the store."""
-        workflow = self.workflow_of(tenant, claims, agent)
-        if self.current(tenant, workflow) is None:
-            return "This run is of no workflow that is declared: what it could do is not known."
-        return (await self.blast_radius(tenant, workflow)).sentence
-
     # --- how
     async def _found(self, tenant: str, workflow: str) -> CurrentWorkflow:
         found = await self._store.read(lambda connection: store.find(connection, tenant, workflow))

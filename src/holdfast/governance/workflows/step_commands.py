@@ -9,7 +9,7 @@ import typer
 
 from holdfast.errors import Refused
 from holdfast.governance.workflows import actions
-from holdfast.governance.workflows.terminal import Reason, WorkflowName, asker_of
+from holdfast.governance.workflows.terminal import Reason, WorkflowName, asker_of, radius_line, radius_of
 
 
 def add_to(app: typer.Typer) -> None:
@@ -42,15 +42,17 @@ def _add_doors(app: typer.Typer) -> None:
     def launch(ctx: typer.Context, name: WorkflowName, reason: Reason = "") -> None:
         """Begin the pilot, where nothing stands against it."""
         asker = asker_of(ctx)
+        radius = radius_of(asker, name)
         answer = asker.ask(actions.LAUNCH, {"workflow": name}, actions.StepRequest(reason))
-        asker.tell(answer, f"{name} is a {answer['workflow']['state']}.")
+        asker.tell(answer | {"radius": radius}, *radius_line(radius), f"{name} is a {answer['workflow']['state']}.")
 
     @app.command()
     def production(ctx: typer.Context, name: WorkflowName, reason: Reason = "") -> None:
         """Leave the pilot, where nothing stands against it."""
         asker = asker_of(ctx)
+        radius = radius_of(asker, name)
         answer = asker.ask(actions.PRODUCTION, {"workflow": name}, actions.StepRequest(reason))
-        asker.tell(answer, f"{name} is in {answer['workflow']['state']}.")
+        asker.tell(answer | {"radius": radius}, *radius_line(radius), f"{name} is in {answer['workflow']['state']}.")
 
 
 def _add_settings(app: typer.Typer) -> None:

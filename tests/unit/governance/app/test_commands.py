@@ -103,6 +103,19 @@ def test_a_workflow_from_its_manifest_to_its_pilot(typed: Any, tmp_path: Path) -
     )
     code, said = typed("workflow", "show", "mail")
     assert code == 0 and "registered" in said and "Blast radius:" in said
+    code, said = typed("workflow", "runs", "mail", "--top", "yes", "--since-ms", "1")
+    assert code == 0 and "No run fits." in said
+    code, said = typed("workflow", "runs", "mail", "--lost", "perhaps")
+    assert code != 0 and "yes or no" in said
+    assert typed("workflow", "stage", "mail", "pilot")[0] == 0
+    assert typed("plan", "status", "mail")[0] == 0
+    code, said = typed("plan", "explain", "1.b", "mail")
+    assert code == 0 and "stages: 1 rows" in said
+    assert "→ holdfast workflow runs mail --until-ms " in said and "--top yes --test no" in said
+    code, said = typed("plan", "waive", "6.a", "mail", "--reason", "the deputy is on leave", "--days", "3")
+    assert code == 0 and said.index("Blast radius: mail calls no tool") < said.index("is waived by")
+    code, said = typed("plan", "waive", "6.b", "mail", "--reason", "nobody had time yet", "--json")
+    assert json.loads(said)["radius"]["sentence"].startswith("mail calls no tool")
     code, said = typed("workflow", "init", "mail")
     assert code == 0 and "deputy: bob" in said.splitlines()
     code, said = typed("workflow", "idea", "triage", "nothing", "--risk", "odd")

@@ -50,6 +50,7 @@ def test_more_is_asked_for_and_decided(run: Run) -> None:
     ident = said.partition(":")[0]
     assert "user:ann is asked to raise support from $25.00 to $50.00" in said
     assert f"{ident} | support | 25.00 | 50.00" in run("requests", "--state", "waiting")
+    assert f"{ident} concerns no single workflow" in run("radius", ident)
     with pytest.raises(HoldfastError) as refused:  # of one's own request the payer decides
         run("approve", ident)
     assert refused.value.code == "budget.not_payer"
@@ -157,6 +158,6 @@ async def test_a_server_is_asked_and_its_doors_hold(tmp_path: Path) -> None:
 
 def test_every_action_has_a_right_or_asks_for_it_itself() -> None:
     open_to_all = {action.name for action in ACTIONS if not action.verb}
-    assert open_to_all == {"requests", "request", "decide"}, "these ask for themselves who may"
+    assert open_to_all == {"requests", "request", "radius", "decide"}, "these ask for themselves who may"
     assert {action.verb for action in ACTIONS if action.method == "GET"} == {"spend", ""}
     assert ROOT.endswith("/budgets")

@@ -12,6 +12,9 @@ from holdfast.governance import limits
 from holdfast.governance.budgets.definitions import BudgetTerms
 from holdfast.governance.budgets.desk import BudgetDesk
 from holdfast.governance.budgets.requests import Requester, Wish
+from holdfast.governance.workflows import journal_store
+from holdfast.governance.workflows.model import ManifestTool, WorkflowManifest
+from holdfast.governance.workflows.run_record import JournalRun
 from holdfast.session.access import Capability, Principal
 from tests.unit.governance.budgets.conftest import Desk
 
@@ -200,3 +203,33 @@ async def test_who_does_not_say_how_much_asks_for_a_quarter_more(asked: BudgetDe
     """As the chat does: whoever was braked there knows neither the cap nor what would do."""
     made = (await asked.ask(CHATTER, Wish(budget="support", why="not done", session="chat-1", run="r7")))["request"]
     assert (made["from_usd"], made["to_usd"], made["state"]) == ("25.00", "31.25", "waiting")
+
+
+@pytest.mark.anyio
+async def test_whoever_decides_is_shown_what_the_workflow_could_do(desk: Desk, asked: BudgetDesk) -> None:
+    workflows, store = desk.governance.workflows, desk.governance.store
+    await workflows.apply(WorkflowManifest(workflow="refunds", tools=(ManifestTool("pay", "write"),)), by="user:bob")
+    desks = BudgetTerms(usd="25", scope={"workflow": "refunds"}, decider="user:ann", mode="enforce")
+    await asked.set("default", "refunds", desks, "user:bob")
+    ran = JournalRun(id="i1:r1", run="r1", root="r1", workflow="refunds", queued_ms=desk.clock.wall_ms())
+    await store.write(lambda connection: journal_store.add(connection, ran, "chat-1", "i1"))
+
+    async def ident(wish: Wish, who: Requester = CHATTER) -> str:
+        return str((await asked.ask(who, wish))["request"]["id"])
+
+    own = await ident(Wish(budget="refunds", to_usd="50"), VIEWER)
+    of_run = await ident(Wish(budget="support", to_usd="50", session="chat-1", run="r1"))
+    of_team = await ident(Wish(budget="support", to_usd="60"), VIEWER)
+    for one in (own, of_run):
+        seen = (await asked.radius(PAYER, one))["radius"]
+        assert seen["workflow"] == "refunds" and "pay" in seen["sentence"]
+        assert "USD" not in seen["sentence"] and seen["page"] == "", "who decides for a payer sees no more than before"
+        whole = (await asked.radius(VIEWER, one))["radius"]
+        assert "USD in 28 days" in whole["sentence"] and whole["page"] == "#/plan/workflow/refunds"
+    assert (await asked.radius(VIEWER, of_team))["radius"] is None, "a team has many"
+    for stranger, one in (
+        (CHATTER, of_run),
+        (asker("user:eve", **{"chat-*": "read append"}), of_run),
+        (LEAD, "br-none"),
+    ):
+        assert (await refused(asked.radius(stranger, one))).code == "budget.not_found"

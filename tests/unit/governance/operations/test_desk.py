@@ -209,7 +209,7 @@ def _fields(manifest: WorkflowManifest) -> dict[str, Any]:
 
 def test_the_command_line(tmp_path: Path) -> None:
     store = ("--governance", str(tmp_path / "store.db"))
-    stop: Run = runner(stop_group(operations_desk), *store)
+    stop: Run = runner(stop_group(operations_desk, workflow_desk), *store)
     incidents: Run = runner(incident_group(operations_desk), *store)
     group = workflow_commands.group(workflow_desk)
     add_to(group, operations_desk, asker_of)
@@ -226,7 +226,8 @@ def test_the_command_line(tmp_path: Path) -> None:
     for scope in ("agent", "model", "tool"):
         assert f"{scope} x is stopped" in stop(scope, "x", "--reason", REASON)
     assert "everything is stopped" in stop("everything", "--reason", REASON)
-    assert "workflow refunds may begin again." in stop("lift", ident, "--reason", "it is right again")
+    lifted = stop("lift", ident, "--reason", "it is right again")
+    assert "workflow refunds may begin again." in lifted and "of no workflow that is declared" in lifted
     assert ident not in stop("list") and ident in stop("list", "--all")
     with pytest.raises(Refused, match="no stop"):
         stop("show", "st-nothing")

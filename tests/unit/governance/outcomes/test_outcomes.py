@@ -10,7 +10,7 @@ from holdfast.errors import Refused
 from holdfast.gateway.port import Served
 from holdfast.governance.ledger.service import Ledger
 from holdfast.governance.outcomes.feed import OutcomeFeed
-from holdfast.governance.outcomes.model import TallyKey, standing
+from holdfast.governance.outcomes.model import OutcomeQuestion, TallyKey, standing
 from holdfast.governance.outcomes.service import OutcomeRequest, OutcomeService
 from holdfast.governance.store.store import Store
 from holdfast.governance.store.tables.ledger import ledger_sessions as sessions
@@ -85,7 +85,7 @@ async def test_a_later_word_of_the_same_kind_replaces_and_a_persons_stands(
     (tally,) = (await outcomes.tallies("default")).values()
     assert (tally.accepted, tally.n) == (1, 1), "six words of one piece of work are one outcome"
     assert len(await outcomes.listed("default", 10)) == 1
-    everything = await outcomes.listed("default", 10, superseded=True)
+    everything = await outcomes.listed("default", 10, OutcomeQuestion(superseded=True))
     assert len(everything) == 6 and standing(everything).by == "user:bob"
 
 
@@ -136,7 +136,7 @@ async def test_what_is_no_outcome_is_refused(outcomes: OutcomeService, wrong: di
 async def test_the_same_request_twice_is_one(outcomes: OutcomeService) -> None:
     await say(outcomes, "accepted", call="c-1", id="ticket-7")
     await say(outcomes, "rejected", call="c-1", id="ticket-7")
-    (one,) = await outcomes.listed("default", 10, superseded=True)
+    (one,) = await outcomes.listed("default", 10, OutcomeQuestion(superseded=True))
     assert one.verdict == "accepted"
 
 

@@ -133,8 +133,40 @@ async def test_a_blast_radius_is_of_what_is_declared_and_of_what_was_seen(
         "personal",
     ):
         assert words in blast["sentence"]
-    assert await desk.workflows.approval_sentence("default", {"workflow": "mail"}, "x") == blast["sentence"]
-    assert "of no workflow" in await desk.workflows.approval_sentence("default", {}, "x")
+
+
+async def test_whoever_approves_sees_the_radius_of_the_run_and_money_only_with_the_right(
+    desk: WorkflowDesk, books: Ledger, store: Store
+) -> None:
+    await ask(desk, actions.APPLY, MAIL + b"data: [{source: crm, class: personal}]\n")
+    await work(books, "a1")
+    await ran(store, "r1", NOON, "send")
+
+    def put(connection: Any) -> None:
+        for run, parent, workflow in (("r2", "r1", "unassigned"), ("r3", "", "made-up"), ("r4", "r3", "mail")):
+            record = JournalRun(id=f"i1:{run}", run=run, root=run, parent=parent, workflow=workflow, queued_ms=NOON + 1)
+            journal_store.add(connection, record, "s1" if run == "r2" else "s2", "i1")
+
+    await store.write(put)
+    blast = await ask(desk, actions.BLAST, workflow="mail")
+    reader = Principal("user:bob", "default", (Capability("*", frozenset({"read", "approve"})),))
+    payer = Principal("user:fin", "default", (Capability("*", frozenset({"read", "spend"})),))
+    seen = await ask(desk, actions.RADIUS, principal=reader, session="s1", run="r1")
+    assert seen["workflow"] == "mail" and seen["page"] == ""
+    for words in ("writes with 1 tool (send)", "reads personal data", "ran once in 28 days."):
+        assert words in seen["sentence"]
+    assert "USD" not in seen["sentence"] and "cost" not in seen["sentence"] and "price" not in seen["sentence"]
+    for principal in (payer, None):
+        whole = await ask(desk, actions.RADIUS, principal=principal, session="s1", run="r1")
+        assert whole == {"workflow": "mail", "sentence": blast["sentence"], "page": "#/plan/workflow/mail"}
+    assert (await ask(desk, actions.RADIUS, session="s1", run="r2"))["workflow"] == "mail", "that of the run above"
+    assert (await ask(desk, actions.RADIUS, session="s2", run="r4"))["workflow"] == "mail", "its own"
+    assert (await ask(desk, actions.RADIUS, session="s1"))["workflow"] == "mail", "of what was begun last there"
+    nobody = await ask(desk, actions.RADIUS, session="s2", run="r3")
+    assert nobody["workflow"] == "" and "of no workflow" in nobody["sentence"]
+    for facts in ({"session": "s3"}, {"session": "s1", "run": "r9"}, {"session": "s2", "run": "r1"}):
+        assert "no run of it is on record" in (await ask(desk, actions.RADIUS, **facts))["sentence"]
+    assert actions.RADIUS.verb == "read" and "{session}" in actions.RADIUS.path, "whoever may read that session"
 
 
 def test_a_tool_that_nobody_classed_writes_in_a_blast_radius() -> None:
@@ -148,6 +180,15 @@ def test_a_tool_that_nobody_classed_writes_in_a_blast_radius() -> None:
     assert [tool.tool for tool in found.writing] == ["a"], "whatever its owner declares"
     assert found.data_class == "confidential"
     assert blast_radius(one, {"a": "read"}, {}, runs=0, spend_nano=0).writing == []
+
+
+@pytest.mark.parametrize(
+    ("runs", "rate"),
+    [(0, "not at all in 28 days"), (1, "once in 28 days"), (27, "27 times in 28 days"), (28, "1.0 times a day")],
+)
+def test_a_blast_radius_says_no_rate_of_nought(runs: int, rate: str) -> None:
+    one = CurrentWorkflow(workflow="w", since_ms=0)
+    assert f"ran {rate} and cost" in blast_radius(one, {}, {}, runs=runs, spend_nano=0).sentence
 
 
 async def test_what_changed_is_said_beside_as_long_a_time_before(

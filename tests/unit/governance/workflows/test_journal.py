@@ -14,6 +14,7 @@ from holdfast.governance.ledger.store import forget_session
 from holdfast.governance.store.store import Store
 from holdfast.governance.workflows import journal_store
 from holdfast.governance.workflows.journal import RunJournal
+from holdfast.governance.workflows.journal_question import JournalQuestion
 from holdfast.governance.workflows.model import ManifestTool, WorkflowManifest
 from holdfast.governance.workflows.run_record import JournalRun
 from holdfast.governance.workflows.service import Workflows
@@ -85,8 +86,8 @@ async def journal(engine: MemoryEngine, store: Store, workflows: Workflows) -> R
 
 
 async def rows(store: Store) -> dict[str, JournalRun]:
-    found = await store.read(lambda connection: journal_store.page(connection, "default", "", 100))
-    return {one.run: one for one in found}
+    found = await store.read(lambda connection: journal_store.page(connection, "default", JournalQuestion(), 100))
+    return {one.run: one for one, _ in found}
 
 
 async def test_a_run_is_one_row_with_what_it_called(

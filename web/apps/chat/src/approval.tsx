@@ -1,6 +1,6 @@
 // Owns the card on which an agent asks: the exact action, and the two answers (CTL-6).
 
-import { Button, escapeInvisible, Glyph, hueOf, nameOf, Rule, wantedBy } from "holdfast-look";
+import { Button, escapeInvisible, Glyph, hueOf, nameOf, Radius, Rule, wantedBy } from "holdfast-look";
 import { browserToolOf, type ApprovalItem } from "holdfast-ai";
 
 import { useChat } from "./context.js";
@@ -21,6 +21,7 @@ export function Approval({ item, sending }: { item: ApprovalItem; sending: boole
         ))}
       </dl>
       <Rule item={item} />
+      {pending && chat.session && <Radius of={`${chat.session.id} ${item.run ?? ""}`} ask={chat.radiusOf(item)} pages="/console/" />}
       <p class="decision">{sending ? "sending your answer …" : pending ? pendingText(item, chat.me) : decisionText(item, chat.me)}</p>
       {pending && (
         <div class="row">

@@ -5,7 +5,7 @@ import {
   type MessageItem,
 } from "holdfast-ai";
 
-import { type RequestError, requestJson } from "holdfast-look";
+import { GOVERNANCE, type RadiusFacts, type RequestError, requestJson } from "holdfast-look";
 
 import { deviceName, sessionInAddress } from "./address.js";
 
@@ -149,6 +149,14 @@ export class Chat extends EventTarget {
   resolve(item: ApprovalItem, decision: Decision): void {
     const { id, hash } = item;
     void this.#perform((session) => (decision === "approved" ? session.approve(id, { hash }) : session.deny(id, { hash })));
+  }
+
+  /** Asks what the workflow could do wrong whose run wants an approval; null where the server knows no workflows. */
+  radiusOf(item: ApprovalItem): (() => Promise<RadiusFacts>) | null {
+    const { session, client, token } = this;
+    if (session === null || !client.connection.welcome?.extensions?.includes(GOVERNANCE)) return null;
+    const run = item.run === undefined ? "" : `?run=${encodeURIComponent(item.run)}`;
+    return () => requestJson<RadiusFacts>(`/v1/x/governance/workflows/radius/${encodeURIComponent(session.id)}${run}`, token);
   }
 
   edit(item: MessageItem, text: string): void {

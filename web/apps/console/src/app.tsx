@@ -1,7 +1,7 @@
 // Owns the console's frame: the pages, one search box, the keyboard, and how the line stands.
 
 import { Button, Glyph, listenToKeys, type RequestError, SimulatedStrip, useChanges } from "holdfast-look";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 
 import { ConnectionTable } from "./connections.js";
 import { type Console, ConsoleContext, useConsole } from "./console.js";
@@ -14,8 +14,8 @@ import { SessionTable } from "./sessions.js";
 
 const PAGES = [["sessions", "Sessions"], ["runs", "Runs"], ["connections", "Connections"], ["traffic", "Traffic"], ["spend", "Spend"], ["plan", "Plan"]] as const;
 /** What somebody needs for a page to be any use to them; the server decides. The pages on money say it themselves. */
-const offered = (operator: Console, name: string, governed: boolean): boolean =>
-  name === "sessions" ? operator.may("read", "some") : name === "spend" || name === "plan" ? governed : operator.may("admin");
+const offered = (operator: Console, name: string): boolean =>
+  name === "sessions" ? operator.may("read", "some") : name === "spend" || name === "plan" ? operator.governed : operator.may("admin");
 /** Of governance: they are below Spend, and loaded when somebody opens one. */
 const MONEY_PAGES: ReadonlySet<string> = new Set(["spend", "budgets", "models", "routing", "outcomes", "bill", "waste", "callers", "keys", "prices", "rows", "row", "cost"]);
 const MoneyPages = lazily(() => import("./governance/index.js"));
@@ -44,7 +44,6 @@ function ConsoleFrame() {
     document.body.dataset["line"] = refused ? "refused" : state;
   });
   useKeys();
-  const governed = useGoverned(operator);
   if (refused) return <Refused login={operator.renew !== null} ended />;
   const home = location.hash.replace(/^#\/?/, "") === "" && !operator.may("read", "some"); // whose rights are over money only
   const page = home ? "spend" : route.page === "session" ? "sessions" : MONEY_PAGES.has(route.page) ? "spend" : route.page;
@@ -53,7 +52,7 @@ function ConsoleFrame() {
       <SimulatedStrip at={client.connection.welcome?.simulated} />
       <header id="top">
         <a class="wordmark" href={operator.may("read", "some") ? "#/sessions" : "#/spend"}><img src="./icon.svg" alt="" width="20" height="20" /><span>Holdfast</span></a>
-        <nav aria-label="Pages">{PAGES.filter(([name]) => page === name || offered(operator, name, governed)).map(([name, words]) => (
+        <nav aria-label="Pages">{PAGES.filter(([name]) => page === name || offered(operator, name)).map(([name, words]) => (
           <a key={name} href={`#/${name}`} aria-current={page === name ? "page" : undefined}>{words}</a>
         ))}</nav>
         <SearchBox />
@@ -72,15 +71,6 @@ function ConsoleFrame() {
       <p id="notice" role="status" data-kind={operator.notice.kind}>{operator.notice.text}</p>
     </>
   );
-}
-
-/** Whether the server keeps a ledger: its routes say so, to everybody who may ask anything. */
-function useGoverned(operator: Console): boolean {
-  const [governed, setGoverned] = useState(false);
-  useEffect(() => {
-    operator.request("x/governance/organisation").then(() => setGoverned(true), ({ status }: RequestError) => setGoverned(status === 403));
-  }, [operator]);
-  return governed;
 }
 
 /** One box for everything: `session`, `session seq`, or words to look for. */

@@ -1,6 +1,6 @@
 // Owns what the pages of the console share: one client, requests to the operators' routes, and the last notice.
 
-import { claimsOf, RequestError, requestJson, subjectOf } from "holdfast-look";
+import { claimsOf, GOVERNANCE, RequestError, requestJson, subjectOf } from "holdfast-look";
 import { connect, type Client } from "holdfast-ai";
 import { createContext } from "preact";
 import { useContext, useEffect, useState } from "preact/hooks";
@@ -65,6 +65,11 @@ export class Console extends EventTarget {
   /** Who this is, as it is shown; "" where the token does not say. */
   get actor(): string {
     return subjectOf(this.#token);
+  }
+
+  /** Whether the server has the governance half: its ledger, budgets and plan. */
+  get governed(): boolean {
+    return this.client.connection.welcome?.extensions?.includes(GOVERNANCE) ?? false;
   }
 
   /**

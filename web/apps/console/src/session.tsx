@@ -4,14 +4,14 @@ import { Button, Glyph, hueOf, nameOf, Rule, StopReason, useChanges, wantedBy } 
 import { browserToolOf, ended, type ApprovalItem, type Session, type View } from "holdfast-ai";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
-import { useConsole, usePolled } from "./console.js";
+import { useConsole } from "./console.js";
 import { Log } from "./log.js";
+import { RunRadius } from "./radius.js";
 import { RawEventList } from "./raw.js";
 import { addressOf, navigate } from "./route.js";
 import { RunTree } from "./runs.js";
 import { Timeline } from "./timeline.js";
 
-const BLAST_MS = 60_000;
 const PANES = [["timeline", "Timeline"], ["runs", "Runs"], ["raw", "Raw events"]] as const;
 
 export function SessionPage({ id, at, pane }: { id: string; at: string | null; pane: string }) {
@@ -90,11 +90,12 @@ function PendingApprovals({ session }: { session: Session }) {
   const decide = (item: ApprovalItem, approve: boolean) =>
     operator.perform(() => (approve ? session.approve(item.id, { hash: item.hash }) : session.deny(item.id, { hash: item.hash })), `${item.tool} was ${approve ? "approved" : "denied"}.`);
   return <>
-    {decisions.length > 0 && <section><h2>Waits for a person</h2><BlastRadius session={session} />{decisions.map((item) => (
+    {decisions.length > 0 && <section><h2>Waits for a person</h2>{decisions.map((item, at) => (
       <article class="approval" key={item.id} data-status="pending">
         <h3><Glyph name="waiting" />{nameOf(wantedBy(item))} wants to run <code>{item.tool}</code>{item.requester && wantedBy(item) !== item.requester ? ` for ${nameOf(item.requester)}` : ""}</h3>
         <pre tabIndex={0}>{JSON.stringify(item.args, null, 2)}</pre>
         <Rule item={item} />
+        {decisions.findIndex(({ run }) => run === item.run) === at && <RunRadius session={session.id} run={item.run} />}
         <div class="row">
           <Button icon="completed" label="Approve" kind="primary" onClick={() => void decide(item, true)} />
           <Button icon="close" label="Deny" kind="danger" onClick={() => void decide(item, false)} />
@@ -103,17 +104,6 @@ function PendingApprovals({ session }: { session: Session }) {
     ))}</section>}
     {pending.length > decisions.length && <section><h2>Waits for a browser</h2>{pending.map((item) => <InBrowser key={item.id} item={item} />)}</section>}
   </>;
-}
-
-/** What the session's workflow could do wrong, for whoever is about to approve something of it; nothing where nobody knows. */
-function BlastRadius({ session }: { session: Session }) {
-  const operator = useConsole();
-  const list = useMemo(() => operator.client.sessions({ all: true }), [operator]);
-  useChanges((changed) => list.follow(changed), [list]);
-  const workflow = list.rows.find((row) => row.session === session.id)?.card.labels?.["workflow"] ?? "";
-  const blast = usePolled<{ sentence: string }>(workflow ? `x/governance/workflows/named/${encodeURIComponent(workflow)}/blast` : "", BLAST_MS);
-  if (!workflow || !blast.data) return null;
-  return <p class="hint blast-radius"><a href={`#/plan/workflow/${encodeURIComponent(workflow)}`}>{workflow}</a>{blast.data.sentence.slice(blast.data.sentence.startsWith(workflow) ? workflow.length : 0)}</p>;
 }
 
 /** A call that some tab takes and answers: nobody decides it here. */

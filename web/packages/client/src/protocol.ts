@@ -231,6 +231,8 @@ export interface Welcome {
   limits: Record<string, unknown>;
   /** The server's time, ISO 8601, where it and all that happened by it is made up: a page says so. */
   simulated?: string;
+  /** Names of what plugs into the server: who asks its routes looks here first, and asks nothing where it is not. */
+  extensions?: string[];
 }
 
 export type SessionMessage =

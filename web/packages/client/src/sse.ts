@@ -73,9 +73,11 @@ class SseTransport implements Transport {
   async #welcome(token: string): Promise<void> {
     const response = await httpRequest(this.#http, this.#token, "/v1/sessions?limit=1", { signal: this.#closed.signal });
     const simulated = response.headers.get("x-holdfast-simulated");
+    const extensions = response.headers.get("x-holdfast-extensions");
     const { sub = "", tenant = "", exp } = claimsOf(token);
     this.#deliver({
-      op: "welcome", principal: sub, tenant, expires_ms: exp ? exp * 1_000 : null, connection: "", limits: {}, ...(simulated !== null && { simulated }),
+      op: "welcome", principal: sub, tenant, expires_ms: exp ? exp * 1_000 : null, connection: "", limits: {},
+      ...(simulated !== null && { simulated }), ...(extensions !== null && { extensions: extensions.split(", ") }),
     });
   }
 

@@ -5,6 +5,7 @@ export { clock, hueOf, nameOf } from "./actor.js";
 export { Button, Glyph, type GlyphName } from "./glyph.js";
 export { type Keys, listenToKeys } from "./keys.js";
 export { GrowingMarkdown, Inline, Prose } from "./markdown.js";
+export { GOVERNANCE, Radius, type RadiusFacts } from "./radius.js";
 export { Rule, StopReason, wantedBy } from "./reasons.js";
 export { nowMs, SimulatedStrip } from "./simulated.js";
 export { STATE_LABELS, StateBadge } from "./state.js";

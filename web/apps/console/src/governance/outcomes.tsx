@@ -11,24 +11,30 @@ import { Accepted } from "./acceptance.js";
 import { Answered, Needs, useAnswer } from "./answer.js";
 import { callAddress, whoWords } from "./budget-words.js";
 import { Unknown, UsdText } from "./figures.js";
-import { Consequence, MoneyFrame, moneyAddress } from "./frame.js";
+import { Consequence, MoneyFrame, moneyAddress, quoted } from "./frame.js";
 import { Live, useLive } from "./live.js";
 import { timeIn } from "./rows.js";
 import { type Column, DataTable } from "./table.js";
 
+/** What may be asked of outcomes. */
+const OF = ["workflow", "task", "model", "since_ms", "until_ms"] as const;
+const WORDS: Record<string, string> = { since_ms: "said from", until_ms: "said until" };
+
 export function OutcomesPage({ query }: { query: URLSearchParams }) {
   const all = query.get("all") === "yes";
+  const of = OF.map((name): [string, string] => [name, query.get(name) ?? ""]).filter(([, value]) => value);
+  const options = of.map(([name, value]) => ` --${name.replace("_", "-")} ${quoted(value)}`).join("");
   return (
-    <MoneyFrame page="outcomes" title="Outcomes" query={query} periods={false} command={() => `holdfast outcomes list${all ? " --all" : ""}`} question="What became of the work, and who says so?">
-      {(_, { time_zone }) => <OutcomesOf all={all} zone={time_zone} />}
+    <MoneyFrame page="outcomes" title="Outcomes" query={query} periods={false} command={() => `holdfast outcomes list${all ? " --all" : ""}${options}`} question="What became of the work, and who says so?">
+      {(_, { time_zone }) => <OutcomesOf key={of.join()} all={all} of={of} zone={time_zone} />}
     </MoneyFrame>
   );
 }
 
-function OutcomesOf({ all, zone }: { all: boolean; zone: string }) {
+function OutcomesOf({ all, of, zone }: { all: boolean; of: readonly [string, string][]; zone: string }) {
   const operator = useConsole();
   const [saying, setSaying] = useState(false);
-  const listed = useLive<{ outcomes: Outcome[] }>(routeOf("outcomes", [["limit", "500"], ["superseded", all ? "yes" : ""]]), true);
+  const listed = useLive<{ outcomes: Outcome[] }>(routeOf("outcomes", [["limit", "500"], ["superseded", all ? "yes" : ""], ...of]), true);
   const report = useAnswer<RoutingReport>(routeOf("routing/report"));
   const proxies = useAnswer<Record<string, Together>>(routeOf("outcomes/proxies"));
   return (
@@ -48,8 +54,9 @@ function OutcomesOf({ all, zone }: { all: boolean; zone: string }) {
         );
       }}</Answered>
       {!operator.may("record", "some") ? <Needs right="record" roles="operator" to="say what became of work" /> : saying ? <RecordOutcome close={() => setSaying(false)} changed={() => { listed.refresh(); report.refresh(); }} /> : <p class="row"><Button icon="plus" label="record an outcome" id="new-outcome" onClick={() => setSaying(true)} /></p>}
+      {of.length > 0 && <p class="filters">only {of.map(([name, value]) => <a key={name} class="button" href={moneyAddress("outcomes", [...(all ? [["all", "yes"] as const] : []), ...of.filter(([other]) => other !== name)])} aria-label={`${name} ${value}: show others, too`}>{WORDS[name] ?? name} <b>{name.endsWith("_ms") ? timeIn(zone)(Number(value)) : value}</b> <span aria-hidden="true">×</span></a>)}</p>}
       <Live answer={listed} rows={6}>{({ outcomes }) => <OutcomeTable outcomes={outcomes} time={timeIn(zone)} />}</Live>
-      <p class="hint note"><a href={moneyAddress("outcomes", all ? [] : [["all", "yes"]])}>{all ? "Only those that count" : "Also those that a later word has replaced"}</a></p>
+      <p class="hint note"><a href={moneyAddress("outcomes", all ? of : [...of, ["all", "yes"]])}>{all ? "Only those that count" : "Also those that a later word has replaced"}</a></p>
       <Answered answer={proxies}>{(found) => <Proxies proxies={found} />}</Answered>
     </>
   );

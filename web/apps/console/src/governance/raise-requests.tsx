@@ -4,6 +4,7 @@ import { Button } from "holdfast-look";
 import { useState } from "preact/hooks";
 
 import { type Console, useConsole } from "../console.js";
+import { RequestRadius } from "../radius.js";
 import { addressOf } from "../route.js";
 import { Needs } from "./answer.js";
 import { type BudgetFacts, type RaiseRequest } from "./control-api.js";
@@ -49,7 +50,7 @@ function OneRequest({ request, now, changed, touch, done }: { request: RaiseRequ
     <article class="proposal" data-request={id}>
       <header><h2><a href={budgetAddress({ id: budget })}>{name}</a>: <Money nano={from_nano} /> → <Money nano={to_nano} /></h2>
         <p class="hint"><b>{whoWords(by)}</b> asks{why ? <>: “{why}”</> : "."} {call ? <a href={callAddress(call, at_ms)}>the call</a> : null} {session && !session.startsWith("erased:") ? <a href={addressOf("session", session)}>the session</a> : null}</p>
-        <p class="hint">{until_ms !== null ? until_ms > now ? <><b>An answer waits {leftWords(until_ms - now)} more.</b> </> : <>The answer does not wait any more. </> : null}{payerWords(payer ?? "")} pays; {who} decides.</p></header>
+        <p class="hint">{until_ms !== null ? until_ms > now ? <><b>An answer waits {leftWords(until_ms - now)} more.</b> </> : <>The answer does not wait any more. </> : null}{payerWords(payer ?? "")} pays; {who} decides.</p>{mayDecide(operator, request) && <p class="hint"><RequestRadius id={id} /></p>}</header>
       {choice !== null ? <Consequence key={choice} says={says[choice]} action={choice === "approved" ? `approve ${usd(to_nano)}` : choice === "denied" ? "deny" : "withdraw"} danger={choice === "denied"} reason={choice === "withdrawn" ? undefined : "Why"} perform={decide} cancel={() => { setChoice(null); done(); }} />
         : mayDecide(operator, request) ? <p class="row"><Button icon="completed" label="approve" kind="primary" onClick={() => choose("approved")} /><Button icon="close" label="deny" kind="danger" onClick={() => choose("denied")} /></p>
         : by === operator.actor ? <p class="row"><Button icon="close" label="withdraw" onClick={() => choose("withdrawn")} /><span class="hint">Nobody decides for themselves.</span></p>

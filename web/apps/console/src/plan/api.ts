@@ -106,6 +106,16 @@ export interface EvidenceAnswer {
   digest: string;
   cut: boolean;
   sql: string;
+  /** `rollout/behind.py`: where what it counts is listed; the page of each row, "" for none, and nothing where that is the page of all. */
+  behind: { all: EvidenceDoor | null; rows: string[] };
+}
+
+export interface EvidenceDoor {
+  what: "runs" | "rows" | "outcomes" | "budgets" | "inbox" | "evidence";
+  page: string;
+  command: string;
+  /** How the list differs from what was counted. */
+  note: string;
 }
 
 export interface PastVerdict { verdict: Verdict; reason: string; computed_ms: number; n: number }

@@ -1,12 +1,14 @@
 // Owns what a verdict stands on, one click away from it: rows, query, digest, numbers of the rule, and how it stood before.
 
+import { Glyph } from "holdfast-look";
+
 import { useAnswer, Answered } from "../governance/answer.js";
 import { routeOf } from "../governance/api.js";
 import { CopyCommand, quoted } from "../governance/frame.js";
 import { type Column, DataTable } from "../governance/table.js";
-import type { EvidenceAnswer, Explained, PastVerdict } from "./api.js";
+import type { EvidenceAnswer, EvidenceDoor, Explained, PastVerdict } from "./api.js";
 import { Calm } from "./frame.js";
-import { ended, several, spanWords, timeWords, VERDICTS, whoWords } from "./words.js";
+import { ended, sentenceOf, several, spanWords, timeWords, VERDICTS, whoWords } from "./words.js";
 
 type EvidenceRow = EvidenceAnswer["rows"][number];
 
@@ -38,12 +40,25 @@ function EvidenceOf({ found: { status, verdict, evidence, beside, who, history }
   );
 }
 
-function OneAnswer({ answer: { query, params, rows, digest, cut, sql }, gate, workflow, zone }: { answer: EvidenceAnswer; gate: string; workflow: string; zone: string }) {
+/** What a list has, in the words of its link. */
+const LISTS: Record<EvidenceDoor["what"], string> = { runs: "the runs it counts", rows: "the rows it counts", outcomes: "the outcomes it counts", budgets: "the budgets", inbox: "the inbox", evidence: "its evidence" };
+/** Columns that name or count something; the first of them that there is leads to it. */
+const COUNTS = ["gate", "n", "runs", "calls", "seated"] as const;
+
+function OneAnswer({ answer: { query, params, rows, digest, cut, sql, behind }, gate, workflow, zone }: { answer: EvidenceAnswer; gate: string; workflow: string; zone: string }) {
   const names = [...new Set(rows.flatMap((row) => Object.keys(row)))];
-  const columns = names.map((name): Column<EvidenceRow> => ({ name, label: name.replace(/_ms$/, "").replaceAll("_", " "), value: (row) => row[name] ?? null, cell: (row) => <EvidenceCell name={name} row={row} zone={zone} /> }));
+  const pages = new Map(rows.map((row, at) => [row, behind.rows[at] || behind.all?.page || ""]));
+  const door = COUNTS.find((name) => names.includes(name)) ?? names[0];
+  const cell = (name: string) => (row: EvidenceRow) => {
+    const shown = <EvidenceCell name={name} row={row} zone={zone} />, page = name === door ? pages.get(row) : "";
+    return page ? <a href={page}>{shown}</a> : shown;
+  };
+  const columns = names.map((name): Column<EvidenceRow> => ({ name, label: name.replace(/_ms$/, "").replaceAll("_", " "), value: (row) => row[name] ?? null, cell: cell(name) }));
   return (
     <section class="answer" data-query={query}>
       <DataTable label={query.replaceAll("_", " ")} columns={columns} rows={rows} file={`evidence-${gate}-${workflow || "organisation"}-${query}`} keyOf={(row) => JSON.stringify(row)} empty="It answered no rows." />
+      {behind.all && <p class="row behind"><a class="button" href={behind.all.page}><Glyph name="right" />{LISTS[behind.all.what]}</a><CopyCommand command={behind.all.command} /></p>}
+      {behind.all?.note && <p class="hint note">{sentenceOf(behind.all.note)}</p>}
       {cut && <p class="failure">There are more rows than may be read: nothing passes on a part of them.</p>}
       <details><summary>{sql ? "The query" : "How it was reckoned"}, with {several(Object.keys(params).length, "parameter")}; rows <code>sha256 {digest.slice(0, 12)}</code></summary>{sql && <pre tabIndex={0}>{sql}</pre>}<p class="hint">{Object.entries(params).map(([name, value]) => `:${name} = ${value}`).join("   ")}</p><p class="hint">sha256 of the rows as canonical JSON: <code>{digest}</code></p></details>
     </section>

@@ -10,6 +10,7 @@ import { InboxPage } from "./inbox.js";
 import { InventoryPage } from "./inventory.js";
 import { IncidentsPage } from "./incidents.js";
 import { MondayPage } from "./monday.js";
+import { RunsPage } from "./runs.js";
 import { OrganisationGatePage } from "./organisation-gate.js";
 import { WaiversPage } from "./waivers.js";
 import { WorkflowPage } from "./workflow.js";
@@ -23,6 +24,7 @@ export default function PlanPages({ route: { id, name, query } }: { route: Route
     case "inbox": return <InboxPage query={query} />;
     case "inventory": return <InventoryPage />;
     case "incidents": return <IncidentsPage />;
+    case "runs": return <RunsPage query={query} />;
     case "waivers": return <WaiversPage />;
     default: return <MondayPage />;
   }

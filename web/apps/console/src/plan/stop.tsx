@@ -8,6 +8,7 @@ import { Answered, Needs, useAnswer } from "../governance/answer.js";
 import { routeOf } from "../governance/api.js";
 import { Consequence } from "../governance/frame.js";
 import { useLive } from "../governance/live.js";
+import { WorkflowRadius } from "../radius.js";
 import type { StopOrder, StopPreview, StopReceipt } from "./operations-api.js";
 import { ended, planAddress, several, timeWords, whoWords } from "./words.js";
 
@@ -36,7 +37,7 @@ export function StopLine({ stop, zone, changed }: { stop: StopOrder; zone: strin
       <p><b>{scopeWords(stop)} {stop.state === "lifted" ? "was stopped" : stop.state === "stopping" ? "is being stopped" : "is stopped"}</b> by {whoWords(stop.by)}, {timeWords(zone, stop.at_ms)}: {ended(stop.reason)}</p>
       <p class="hint">{receipt.data ? receiptWords(receipt.data) : "…"} {stop.refused ? `${several(stop.refused, "beginning")} refused since. ` : ""}{stop.state === "lifted" ? `Lifted by ${whoWords(stop.lifted_by)}, ${timeWords(zone, stop.lifted_ms ?? 0)}: ${ended(stop.lifted_reason)}` : ""} <code>{stop.id}</code></p>
       {stop.state !== "lifted" && !lifting && (operator.may("audit") ? <div class="row"><Button icon="running" label="let it begin again …" class="lift" onClick={() => setLifting(true)} /></div> : <Needs right="audit" roles="auditor" to="let it begin again" />)}
-      {lifting && <Consequence says={<>New runs of {scopeWords(stop)} begin again at once, wherever nothing else refuses them. What was ended stays ended.</>} action="let it begin again" reason="why" cancel={() => setLifting(false)} perform={async (reason) => {
+      {lifting && <Consequence says={<>New runs of {scopeWords(stop)} begin again at once, wherever nothing else refuses them. What was ended stays ended.{stop.scope === "workflow" && operator.may("spend") && <WorkflowRadius workflow={stop.subject} />}</>} action="let it begin again" reason="why" cancel={() => setLifting(false)} perform={async (reason) => {
         const { stop: lifted } = await operator.request<StopReceipt>(stopRoute(`stops/${encodeURIComponent(stop.id)}/lift`), "POST", { reason });
         changed();
         return <>{scopeWords(lifted)} may begin again, by {whoWords(lifted.lifted_by)}: {ended(lifted.lifted_reason)} Receipt <code>{lifted.id}</code></>;

@@ -5,6 +5,7 @@ import { useState } from "preact/hooks";
 import { type Console, useConsole } from "../console.js";
 import { routeOf } from "../governance/api.js";
 import { Consequence } from "../governance/frame.js";
+import { WorkflowRadius } from "../radius.js";
 import type { DoorStatus, GateStatus, PlanWaiver, WorkflowPlan } from "./api.js";
 import { dayWords, DAY_MS, DOORS, ofWords, opensAlone, several } from "./words.js";
 
@@ -25,6 +26,7 @@ export function WaiveForm({ gate, doors, workflow, zone, now, changed, cancel }:
   const says = (
     <>
       Gate {gate.gate} of {ofWords(workflow)} is passed over until <b>{dayWords(zone, now + days * DAY_MS)}</b>, in your name. It does not become green: it says <i>waived</i> everywhere, on the Monday page with its age. {opens.length ? <>It opens {opens.map((door) => DOORS[door].name.toLowerCase()).join(" and ")}: {opens.map((door) => DOORS[door].opens).join(", ")}.</> : "It opens no door by itself: other gates are in the way, too."} When the date passes and nothing was mended, the gate {gate.verdict === "fail" ? "fails" : "is unknown"} again. It may be renewed once.
+      {workflow && <WorkflowRadius workflow={workflow} />}
       <label><span>for how long</span><select value={days} onChange={({ currentTarget }) => setDays(Number(currentTarget.value))}>{DAYS.map((each) => <option key={each} value={each}>{several(each, "day")}</option>)}</select></label>
     </>
   );

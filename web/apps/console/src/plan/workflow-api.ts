@@ -36,6 +36,32 @@ export interface WorkflowChanges {
 /** `workflows/inventory.py`. */
 export interface SeenLine { kind: "caller" | "key" | "label" | "model" | "agent" | "bill"; name: string; detail: string; calls: number; spend_usd: string | null; last_ms: number | null; next: string }
 
+/** `workflows/run_record.py`, with the name of its session; "" for one that was deleted. */
+export interface JournalRun {
+  id: string;
+  session: string;
+  session_name: string;
+  run: string;
+  parent: string;
+  workflow: string;
+  agent: string;
+  actor: string;
+  version: string;
+  usage: string;
+  interactive: boolean;
+  test: boolean;
+  queued_ms: number;
+  status: string;
+  tools: number;
+  side_effects: number;
+  unclassified: number;
+  memory: number;
+  counted: boolean;
+  lost: boolean;
+}
+
+export interface JournalPage { runs: JournalRun[]; more: boolean; next: string }
+
 /** `workflows/triage.py`. */
 export interface Idea {
   id: string;

@@ -9,7 +9,7 @@ import { type Column, DataTable } from "../governance/table.js";
 import type { Explained, GateFlip, WorkflowPlan } from "./api.js";
 import { Calm, PlanPart } from "./frame.js";
 import { VerdictBadge } from "./verdict.js";
-import { dayWords, ended, sentenceOf, spanWords, timeWords, whoWords, workflowAddress } from "./words.js";
+import { dayWords, ended, planAddress, sentenceOf, spanWords, timeWords, whoWords, workflowAddress } from "./words.js";
 import type { BlastRadius, WorkflowChanges, WorkflowShown } from "./workflow-api.js";
 
 const named = (workflow: string, more = ""): string => routeOf(`workflows/named/${encodeURIComponent(workflow)}${more}`);
@@ -45,7 +45,7 @@ export function Blast({ blast }: { blast: BlastRadius }) {
   ];
   return (
     <PlanPart title="What it could do wrong">
-      <p class="blast">{ended(blast.sentence)}</p>
+      <p class="blast">{ended(blast.sentence)} <a href={planAddress("runs", "", { workflow: blast.workflow })}>Its runs</a></p>
       {blast.tools.length > 0 && <DataTable label="Tools" columns={columns} rows={blast.tools} file={`tools-${blast.workflow}`} keyOf={({ tool }) => tool} empty="No tools." />}
     </PlanPart>
   );
