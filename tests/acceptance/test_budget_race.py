@@ -19,7 +19,7 @@ from tests.unit.governance import postgres_server
 
 pytestmark = [pytest.mark.anyio, pytest.mark.process]
 
-ROUNDS = int(os.environ.get("HOLDFAST_BUDGET_ROUNDS", "50"))
+ROUNDS = int(os.environ.get("HOLDFAST_BUDGET_ROUNDS", "12"))
 SEED = int(os.environ.get("HOLDFAST_BUDGET_SEED", "1"))
 SHARE = {"sqlite": 0.5, "postgres": 0.5}
 """Of the rounds, on each database."""

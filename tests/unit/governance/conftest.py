@@ -10,7 +10,7 @@ import pytest
 from holdfast.governance import limits
 from holdfast.governance.store.store import Store
 from holdfast.testing import FakeClock
-from tests.unit.governance import postgres_server
+from tests.unit.governance import prepared_stores
 
 DATABASES = ("sqlite", "postgres")
 
@@ -34,15 +34,15 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(params=DATABASES)
 async def database(request: pytest.FixtureRequest, tmp_path: Path, anyio_backend: str) -> str:
-    """The address of an empty database of either kind."""
+    """The address of a database of either kind in which a store was just made."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'store.db'}"
-    return await postgres_server.empty_database()
+        return await prepared_stores.sqlite(tmp_path / "store.db")
+    return await prepared_stores.postgres()
 
 
 @pytest.fixture
 async def store(database: str, clock: FakeClock) -> AsyncIterator[Store]:
-    """An open store on an empty database of either kind."""
+    """An open store of either kind, in which nothing is."""
     opened = await Store.open(database, clock.wall_ms)
     yield opened
     await opened.close()
