@@ -230,7 +230,7 @@ def _budget(name: str) -> _Find:
     def find(params: QueryParams, row: Row) -> EvidenceDoor:
         ident = str(row.get(name) or "")
         command = f"holdfast budget show {shlex.quote(ident)}" if ident else "holdfast budget list"
-        return EvidenceDoor("budgets", f"#/budgets/{ident}" if ident else "#/budgets", command)
+        return EvidenceDoor("budgets", f"#/budgets/{quote(ident, safe='')}" if ident else "#/budgets", command)
 
     return find
 
@@ -238,7 +238,9 @@ def _budget(name: str) -> _Find:
 def _refusals(params: QueryParams, row: Row) -> EvidenceDoor:
     ident = str(row.get("budget") or "")
     return EvidenceDoor(
-        "budgets", f"#/budgets/{ident}" if ident else "#/budgets", f"holdfast budget refusals {ident}".rstrip()
+        "budgets",
+        f"#/budgets/{quote(ident, safe='')}" if ident else "#/budgets",
+        f"holdfast budget refusals {shlex.quote(ident)}" if ident else "holdfast budget refusals",
     )
 
 
