@@ -37,6 +37,11 @@ PERSON = ["read", "append", "approve", "control", "presence"]
 PAYER = [*PERSON, "spend", "budget", "waive"]
 LINE = "document.querySelector('.radius:not([aria-busy])')"
 WORDS = f"({LINE}?.innerText.replace(/\\s+/g, ' ').trim() ?? '')"
+BLOCKED = """window.WebSocket = class extends EventTarget {
+  constructor() { super(); setTimeout(() => { this.onerror?.(new Event('error')); this.onclose?.(new CloseEvent('close', { code: 1006 })); this.dispatchEvent(new Event('error')); this.dispatchEvent(new CloseEvent('close', { code: 1006 })); }); }
+  send() {} close() {}
+}"""
+"""No WebSocket of this page ever opens, as behind a proxy that knows none."""
 REQUESTS = "performance.getEntriesByType('resource').filter((one) => one.name.includes('/governance/')).length"
 
 
@@ -127,6 +132,19 @@ async def test_who_approves_in_the_chat_reads_what_the_run_could_do_wrong(
             await tab.until("document.querySelector('.approval')?.dataset.status === 'approved'")
             assert await tab.run(LINE) is None, "what is decided needs no warning any more"
             await close(tab)
+
+
+async def test_a_page_without_a_websocket_is_told_of_it_too(
+    tmp_path: Path, governance: GovernanceExtension, browser: Chromium
+) -> None:
+    async with waiting(tmp_path, governance) as site:
+        token = site.token("user:bob", tenant="default", capabilities={"*": PERSON})
+        tab = await browser.tab("about:blank")
+        await tab.call("Page.addScriptToEvaluateOnNewDocument", source=BLOCKED)
+        await tab.go(f"{site.url}/#t={token}&s=s1")
+        await tab.until(f"{WORDS}.startsWith('refunds writes with 1 tool (payments.refund)')")
+        assert await tab.run("holdfast.client.status.transport") == "sse"
+        await close(tab)
 
 
 async def test_pages_ask_nothing_of_a_server_without_governance(tmp_path: Path, browser: Chromium) -> None:

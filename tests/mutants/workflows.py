@@ -8,11 +8,14 @@ from conformance.planting import replace
 from msgspec.structs import replace as changed
 
 from holdfast.governance import labels
-from holdfast.governance.workflows import journal_store, moves, service, triage
+from holdfast.governance.rollout import behind
+from holdfast.governance.workflows import approving, journal_store, moves, service, triage
 from holdfast.governance.workflows.run_record import JournalRun, RunCounts
 from tests.mutants.plant import mutant
 
 WORKFLOWS = "tests/unit/governance/workflows"
+RADIUS = f"{WORKFLOWS}/test_desk.py::test_whoever_approves_sees_the_radius_of_the_run_and_money_only_with_the_right"
+BEHIND = "tests/unit/governance/rollout/test_behind.py"
 
 
 @mutant("GATE-1", "a label that names nothing leads past an enforced manifest", f"{WORKFLOWS}/test_workflows.py")
@@ -81,3 +84,31 @@ def version_of_now() -> None:
 @mutant("GATE-3", "what nobody answered counts as yes", f"{WORKFLOWS}/test_triage.py")
 def unanswered_is_yes() -> None:
     replace(triage.IdeaAnswer, "holds", lambda self, now_ms: True)
+
+
+@mutant("ACC-1", "whoever may read a session is told what its workflow costs", RADIUS)
+def radius_with_money() -> None:
+    real = approving.shown_radius
+    replace(approving, "shown_radius", lambda radius, rights: real(radius, None))
+
+
+@mutant("ACC-1", "what a sub-run wants is of no workflow", RADIUS)
+def radius_of_the_run_alone() -> None:
+    real = journal_store.workflows_of_run
+
+    def workflows_of_run(connection: Any, tenant: str, session: str, run: str) -> Any:
+        return real(connection, tenant, session, run)[:1]
+
+    replace(journal_store, "workflows_of_run", workflows_of_run)
+
+
+@mutant(
+    "GATE-1", "a number of evidence leads to runs of tests, too", f"{BEHIND}::test_a_number_opens_as_many_as_it_counts"
+)
+def doors_with_tests() -> None:
+    real = behind.run_door
+
+    def run_door(**facts: Any) -> Any:
+        return real(**{**facts, "test": ""})
+
+    replace(behind, "run_door", run_door)

@@ -52,8 +52,8 @@ class Behind(msgspec.Struct, frozen=True):
     rows: tuple[str, ...] = ()
 
 
-class _Asked:
-    """An answer's parameters, and the days that they mean.
+class QueryParams:
+    """The parameters of an answer, and the days that they mean.
 
     Args:
         params: with which the query was asked.
@@ -83,7 +83,7 @@ class _Asked:
         return days_of_month(str(self.params.get("month", "")))
 
 
-_Find = Callable[[_Asked, Row], EvidenceDoor | None]
+_Find = Callable[[QueryParams, Row], EvidenceDoor | None]
 """The door of a row; of an empty one that of all."""
 
 
@@ -92,7 +92,7 @@ def behind(answer: EvidenceAnswer, zone: ZoneInfo) -> Behind:
     find = DOORS_OF.get(answer.query)
     if find is None or not answer.rows:
         return Behind()
-    params = _Asked(answer.params, zone)
+    params = QueryParams(answer.params, zone)
     try:
         of_all = find(params, {})
         pages = [door.page if (door := find(params, row)) is not None else "" for row in answer.rows]
@@ -142,35 +142,35 @@ def _flag(row: Row, name: str) -> str:
     return ("yes" if row[name] else "no") if name in row else ""
 
 
-def _stage_runs(params: _Asked, row: Row) -> EvidenceDoor:
+def _stage_runs(params: QueryParams, row: Row) -> EvidenceDoor:
     flags = {name: _flag(row, name) for name in ("interactive", "memory", "side_effects", "unclassified", "lost")}
     return run_door(
         workflow=params.workflow, since_ms=params.ms("since_ms"), until_ms=params.ms("until_ms"), test="no", **flags
     )
 
 
-def _stages(params: _Asked, row: Row) -> EvidenceDoor:
+def _stages(params: QueryParams, row: Row) -> EvidenceDoor:
     until_ms = row.get("until_ms") or params.ms("as_of_ms")
     return run_door(
         workflow=params.workflow, since_ms=row.get("since_ms") or 0, until_ms=until_ms, top="yes", test="no"
     )
 
 
-def _seated_runs(params: _Asked, row: Row) -> EvidenceDoor:
+def _seated_runs(params: QueryParams, row: Row) -> EvidenceDoor:
     return run_door(since_ms=params.ms("since_ms"), until_ms=params.ms("until_ms"), seated="yes", test="no")
 
 
-def _unrecorded_runs(params: _Asked, row: Row) -> EvidenceDoor:
+def _unrecorded_runs(params: QueryParams, row: Row) -> EvidenceDoor:
     window = {"since_ms": params.ms("since_ms"), "until_ms": params.ms("until_ms")}
     return run_door(workflow=params.workflow, **window, recorded="no")
 
 
-def _cap_calls(params: _Asked, row: Row) -> EvidenceDoor:
+def _cap_calls(params: QueryParams, row: Row) -> EvidenceDoor:
     day = str(row.get("day") or "")
     return row_door((day, day) if day else params.window(), ("workflow", params.workflow), _NO_TEST)
 
 
-def _served(params: _Asked, row: Row) -> EvidenceDoor:
+def _served(params: QueryParams, row: Row) -> EvidenceDoor:
     day = str(row.get("day") or "")
     names = [(name, str(row[name] or "")) for name in ("model", "asked") if name in row]
     note = (
@@ -179,38 +179,38 @@ def _served(params: _Asked, row: Row) -> EvidenceDoor:
     return row_door((day, day) if day else params.window(), ("workflow", params.workflow), *names, _NO_TEST, note=note)
 
 
-def _task_spend(params: _Asked, row: Row) -> EvidenceDoor:
+def _task_spend(params: QueryParams, row: Row) -> EvidenceDoor:
     names = [("task", str(row["task"] or "")), ("asked", str(row["model"] or ""))] if row else []
     note = "" if row else "shadows of experiments are listed, and not counted"
     return row_door(params.window(), ("workflow", params.workflow), *names, _NO_TEST, note=note)
 
 
-def _seated_calls(params: _Asked, row: Row) -> EvidenceDoor:
+def _seated_calls(params: QueryParams, row: Row) -> EvidenceDoor:
     note = "headless calls of everybody are counted beside them"
     return row_door(params.window(), ("workflow", params.workflow), ("usage", "seated"), _NO_TEST, note=note)
 
 
-def _first_tokens(params: _Asked, row: Row) -> EvidenceDoor:
+def _first_tokens(params: QueryParams, row: Row) -> EvidenceDoor:
     note = "of these, those in minutes with much and with little headless load are counted"
     return row_door(params.window(), ("workflow", params.workflow), ("usage", "seated"), _NO_TEST, note=note)
 
 
-def _spend(params: _Asked, row: Row) -> EvidenceDoor:
+def _spend(params: QueryParams, row: Row) -> EvidenceDoor:
     return row_door(params.window(), *([("workflow", str(row["workflow"] or ""))] if row else []))
 
 
-def _ledger_month(params: _Asked, row: Row) -> EvidenceDoor:
+def _ledger_month(params: QueryParams, row: Row) -> EvidenceDoor:
     return row_door(params.month(), *([("provider", str(row["provider"] or ""))] if row else []))
 
 
-def _week(params: _Asked, row: Row) -> EvidenceDoor | None:
+def _week(params: QueryParams, row: Row) -> EvidenceDoor | None:
     if not row:
         return None
     monday = datetime.date.fromisoformat(str(row["week"]))
     return row_door((monday.isoformat(), (monday + datetime.timedelta(days=6)).isoformat()))
 
 
-def _bill(params: _Asked, row: Row) -> EvidenceDoor:
+def _bill(params: QueryParams, row: Row) -> EvidenceDoor:
     provider = [("provider", str(row["provider"]))] if row.get("provider") else []
     if row.get("kind") != "line":
         return row_door(params.month(), *provider)
@@ -219,7 +219,7 @@ def _bill(params: _Asked, row: Row) -> EvidenceDoor:
     return row_door((day, day), *provider, *names)
 
 
-def _task_outcomes(params: _Asked, row: Row) -> EvidenceDoor:
+def _task_outcomes(params: QueryParams, row: Row) -> EvidenceDoor:
     until_ms = params.ms("as_of_ms")
     names = {name: str(row[name] or "") for name in ("task", "model") if name in row}
     window = {"since_ms": until_ms - _OUTCOMES_MS, "until_ms": until_ms + 1}
@@ -227,27 +227,29 @@ def _task_outcomes(params: _Asked, row: Row) -> EvidenceDoor:
 
 
 def _budget(name: str) -> _Find:
-    def find(params: _Asked, row: Row) -> EvidenceDoor:
+    def find(params: QueryParams, row: Row) -> EvidenceDoor:
         ident = str(row.get(name) or "")
         command = f"holdfast budget show {shlex.quote(ident)}" if ident else "holdfast budget list"
-        return EvidenceDoor("budgets", f"#/budgets/{ident}" if ident else "#/budgets", command)
+        return EvidenceDoor("budgets", f"#/budgets/{quote(ident, safe='')}" if ident else "#/budgets", command)
 
     return find
 
 
-def _refusals(params: _Asked, row: Row) -> EvidenceDoor:
+def _refusals(params: QueryParams, row: Row) -> EvidenceDoor:
     ident = str(row.get("budget") or "")
     return EvidenceDoor(
-        "budgets", f"#/budgets/{ident}" if ident else "#/budgets", f"holdfast budget refusals {ident}".rstrip()
+        "budgets",
+        f"#/budgets/{quote(ident, safe='')}" if ident else "#/budgets",
+        f"holdfast budget refusals {shlex.quote(ident)}" if ident else "holdfast budget refusals",
     )
 
 
-def _inbox(params: _Asked, row: Row) -> EvidenceDoor:
+def _inbox(params: QueryParams, row: Row) -> EvidenceDoor:
     command = f"holdfast inbox history --person '*' --workflow {shlex.quote(params.workflow)}"
     return EvidenceDoor("inbox", "#/plan/inbox?person=*", command)
 
 
-def _gate(params: _Asked, row: Row) -> EvidenceDoor | None:
+def _gate(params: QueryParams, row: Row) -> EvidenceDoor | None:
     if not row:
         return None
     gate, workflow = str(row["gate"]), str(row["workflow"] or "")

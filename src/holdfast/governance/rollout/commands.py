@@ -137,7 +137,7 @@ class PlanCommands:
             lines += [f"  {_row(row)}" for row in one["rows"][:_SHOWN]]
             if len(one["rows"]) > _SHOWN:
                 lines.append(f"  and {len(one['rows']) - _SHOWN} more (--json)")
-            if (door := one["behind"]["all"]) is not None:
+            if (door := one.get("behind", {}).get("all")) is not None:  # a server of before has none
                 lines.append(f"  → {door['command']}" + (f"  ({door['note']})" if door["note"] else ""))
         asker.tell(answer, *lines)
 

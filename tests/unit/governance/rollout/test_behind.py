@@ -22,7 +22,7 @@ from holdfast.governance.opening import workflow_desk
 from holdfast.governance.organisation.dates import day_at
 from holdfast.governance.outcomes import desk as outcome_desk
 from holdfast.governance.outcomes.service import OutcomeService
-from holdfast.governance.rollout.behind import COUNT_NOTHING, DOORS_OF, Behind, behind
+from holdfast.governance.rollout.behind import COUNT_NOTHING, DOORS_OF, Behind, QueryParams, behind
 from holdfast.governance.rollout.evidence import EvidenceReader
 from holdfast.governance.rollout.model import EvidenceAnswer
 from holdfast.governance.rollout.registry import GATES
@@ -202,22 +202,16 @@ async def test_every_command_is_one_that_there_is(company: Company, lists: Lists
         "refusals": {"budget": "b-1"}, "caps": {"id": "b-1"}, "inbox_due": {"id": "i"}, "passed": {"gate": "6.a", "workflow": "a b"},
     }  # fmt: skip
     for query, row in more.items():
-        params = {"workflow": "a b", "month": "2026-10", "as_of_ms": company.clock.wall_ms()}
-        door = DOORS_OF[query](behind_params(params), row)
+        params: dict[str, int | str] = {"workflow": "a b", "month": "2026-10", "as_of_ms": company.clock.wall_ms()}
+        door = DOORS_OF[query](QueryParams(params, BERLIN), row)
         assert door is not None
         _parsed(door.command)
-
-
-def behind_params(params: dict[str, int | str]) -> Any:
-    from holdfast.governance.rollout.behind import _Asked
-
-    return _Asked(params, BERLIN)
 
 
 def _parsed(line: str) -> None:
     words = shlex.split(line)
     assert words[0] == "holdfast"
-    command: click.Command = get_command(app)
+    command: Any = get_command(app)
     rest = words[1:]
     while isinstance(command, click.Group):
         command, rest = command.commands[rest[0]], rest[1:]

@@ -26,11 +26,14 @@ export function Radius({ of, ask, pages }: { of: string; ask: (() => Promise<Rad
     if (ask === null) return;
     let timer: ReturnType<typeof setTimeout> | undefined;
     let closed = false;
+    let soonMs = SOON_MS;
     const look = async () => {
       const facts = document.hidden ? undefined : await ask().catch(() => ({ workflow: "", sentence: UNKNOWN, page: "" }));
       if (closed) return;
       if (facts !== undefined) setState({ of, facts });
-      if (facts !== null) timer = setTimeout(() => void look(), facts === undefined || facts.workflow ? OFTEN_MS : SOON_MS); // a run is on record a moment after it began
+      if (facts === null) return;
+      timer = setTimeout(() => void look(), facts === undefined || facts.workflow ? OFTEN_MS : soonMs);
+      soonMs = Math.min(OFTEN_MS, soonMs * 2); // a run is on record a moment after it began; what stays unknown is asked less and less
     };
     void look();
     return () => {
