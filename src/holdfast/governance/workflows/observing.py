@@ -62,7 +62,7 @@ async def lint_facts(sources: WorkflowSources, tenant: str, manifest: WorkflowMa
     agents = {
         agent: one.workflow
         for one in sources.workflows.listed(tenant)
-        if one.enforced and one.manifest is not None and one.workflow != manifest.workflow
+        if one.enforced and one.state != "retired" and one.manifest is not None and one.workflow != manifest.workflow
         for agent in one.manifest.agents
     }
     return LintFacts(
