@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Protocol
 
@@ -214,12 +214,12 @@ class Governance:
             await self.budgets.refresh()
             await self.operations.refresh()
             for domain, refresh in (
-                ("organisation", self.organisation.refresh),
-                ("directory", self._directory_changed),
-                ("workflows", self.workflows.refresh),
-                ("keys", self.keys.refresh),
+                ("organisation", self._judged_by(self.organisation.refresh)),
+                ("directory", self._judged_by(self.directory.refresh)),
+                ("workflows", self._judged_by(self.workflows.refresh)),
+                ("keys", self._judged_by(self.keys.refresh)),
                 ("prices", self.prices.refresh),
-                ("budgets", self.budgets.refresh),
+                ("budgets", self._judged_by(self.budgets.refresh)),
                 ("operations", self.operations.refresh),
                 ("routing", self.routing.refresh),
                 ("outcomes", self.routing.refresh),
@@ -259,9 +259,14 @@ class Governance:
             running.push_async_callback(self.gateway.stop)
             self._running = running.pop_all()
 
-    async def _directory_changed(self) -> None:
-        await self.directory.refresh()
-        await self.plan_watch.wake()  # somebody may have left
+    def _judged_by(self, refresh: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        """Gates judge by what a domain knows: whatever changes there, such as who left or who accepted, is judged soon."""
+
+        async def changed() -> None:
+            await refresh()
+            await self.plan_watch.wake()
+
+        return changed
 
     async def _plan_changed(self) -> None:
         await self.plan.refresh()

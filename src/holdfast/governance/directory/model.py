@@ -120,8 +120,8 @@ class PeopleIndex:
         for index, name in self._places(person):
             index.setdefault(name, set()).add(person.id)
 
-    def drop(self, ident: str) -> None:
-        """Forget somebody."""
+    def drop(self, ident: str) -> DirectoryPerson | None:
+        """Forget somebody; who that was."""
         person = self._people.pop(ident, None)
         if person is not None:
             for index, name in self._places(person):
@@ -129,6 +129,7 @@ class PeopleIndex:
                 found.discard(ident)
                 if not found:
                     del index[name]
+        return person
 
     def _places(self, person: DirectoryPerson) -> list[tuple[dict[str, set[str]], str]]:
         places = [(self._names, name_key(person.user_name)), (self._emails, name_key(person.email))]

@@ -48,6 +48,7 @@ class Directory:
         self._sign_ins: dict[tuple[str, str], int] = {}
         self._syncs: dict[str, dict[str, int]] = {}
         self._tokens: dict[str, tuple[DirectoryToken, str]] = {}
+        self._deleted: set[tuple[str, str]] = set()
 
     async def refresh(self) -> None:
         """Read what is new. Raises ``store.unavailable``."""
@@ -57,7 +58,10 @@ class Directory:
             for tenant, ident, person in news.people:
                 index = self._people.setdefault(tenant, PeopleIndex())
                 if person is None:
-                    index.drop(ident)
+                    former = index.drop(ident)
+                    if former is not None:
+                        names = {name_key(former.user_name), name_key(former.email)} - {""}
+                        self._deleted |= {(tenant, name) for name in names}
                 else:
                     index.put(person)
             self._sign_ins |= {(tenant, name): at_ms for tenant, name, at_ms in news.sign_ins}
@@ -73,6 +77,11 @@ class Directory:
         """Somebody by user name, else by primary address, capitals aside. None for nobody, for somebody who was deleted, and
         where an address is that of several. Whoever is not ``active`` is answered, too."""
         return self._index(tenant).find(name)
+
+    def is_deleted(self, tenant: str, name: str) -> bool:
+        """Whether somebody was here and was deleted since this process began. Who was never here, such as an owner whom the
+        first synchronisation has not brought yet, was not."""
+        return (tenant, name_key(name)) in self._deleted and self.person(tenant, name) is None
 
     def people(self, tenant: str) -> list[DirectoryPerson]:
         """Everybody, by user name."""

@@ -27,6 +27,9 @@ class InboxPeople(Protocol):
     def person(self, tenant: str, name: str, /) -> DirectoryPerson | None:
         """Somebody by name; None for nobody."""
 
+    def is_deleted(self, tenant: str, name: str, /) -> bool:
+        """Whether somebody was there and was deleted."""
+
     def heard_ms(self, tenant: str, /) -> int | None:
         """When the directory spoke last; None where it never did."""
 
@@ -45,14 +48,21 @@ class Answerable(Protocol):
 
 
 def has_left(people: InboxPeople, tenant: str, name: str) -> bool:
-    """Whether somebody works here no more, as a directory says that has ever spoken. Without one nobody has left."""
+    """Whether somebody works here no more, as a directory says that has ever spoken. Without one nobody has left, nor has
+    somebody whom it never had: provisioning brings people one by one, and the deputy may come first."""
     if people.heard_ms(tenant) is None:
         return False
     found = people.person(tenant, name)
-    return found is None or not found.active
+    return not found.active if found is not None else people.is_deleted(tenant, name)
+
+
+def is_here(people: InboxPeople, tenant: str, name: str) -> bool:
+    """Whether somebody works here, as a directory says that has ever spoken. Without one everybody does."""
+    found = people.person(tenant, name)
+    return people.heard_ms(tenant) is None or (found is not None and found.active)
 
 
 def responsible(people: InboxPeople, tenant: str, workflow: Answerable) -> str:
     """Who has to act for a workflow: its owner, else its deputy; empty where neither is there."""
     names = [name for name in (workflow.owner, workflow.deputy) if name]
-    return next((name for name in names if not has_left(people, tenant, name)), "")
+    return next((name for name in names if is_here(people, tenant, name)), "")

@@ -9,7 +9,7 @@ from typing import Final
 
 from holdfast.errors import Refused
 from holdfast.governance.inbox.notices import InboxNotice
-from holdfast.governance.inbox.port import InboxPeople, has_left
+from holdfast.governance.inbox.port import InboxPeople, has_left, is_here
 from holdfast.governance.inbox.service import OwnerInbox
 from holdfast.governance.workflows.model import CurrentWorkflow
 from holdfast.governance.workflows.service import Workflows
@@ -39,13 +39,13 @@ class Succession:
         for one in self._workflows.listed(tenant):
             if one.state == "retired" or not one.owner or not has_left(self._people, tenant, one.owner):
                 continue
-            if not one.deputy or has_left(self._people, tenant, one.deputy):
+            if not one.deputy or not is_here(self._people, tenant, one.deputy):
                 await self._tell_frozen(tenant, one)
             else:
                 await self._stand_in(tenant, one)
 
     async def _stand_in(self, tenant: str, one: CurrentWorkflow) -> None:
-        reason = f"{one.owner} is not in the directory any more"
+        reason = f"{one.owner} has left, says the directory"
         try:
             await self._workflows.set_people(tenant, one.workflow, by=BY, reason=reason, owner=one.deputy, deputy="")
         except (

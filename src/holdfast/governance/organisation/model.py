@@ -15,6 +15,8 @@ import msgspec
 from holdfast.governance import labels, limits
 
 UnitKind = Literal["organisation", "cost_centre", "team", "workflow", "user"]
+_LABEL: Final = "label_"
+"""Before the name of a label that says otherwise than the tree: a tag that nobody else writes, for gates read it."""
 KINDS: Final[tuple[UnitKind, ...]] = ("organisation", "cost_centre", "team", "workflow", "user")
 Stage = Literal["", "chat", "pilot", "stateful"]
 STAGES: Final[tuple[Stage, ...]] = ("", "chat", "pilot", "stateful")
@@ -174,6 +176,9 @@ class Tree:
         tags = {name: value for unit in reversed(chain) for name, value in unit.tags.items()}
         tags |= workflow.tags if workflow is not None else {}
         tags |= {name: value for name, value in claims.items() if name not in labels.NAMES}
+        tags = {
+            name: value for name, value in tags.items() if not name.startswith(_LABEL)
+        }  # written below, and only there
         tags.pop(labels.INTERACTIVE, None)  # only a sign-in says so
         if labels.is_interactive(claims, at_ms):
             tags[labels.INTERACTIVE] = "yes"
@@ -183,7 +188,7 @@ class Tree:
         name = labels.UNASSIGNED if workflow is None else workflow.name
         for label, value in ((labels.WORKFLOW, name), (labels.TEAM, team), (labels.COST_CENTRE, centre)):
             if claims.get(label, value) != value:
-                tags[f"label_{label}"] = claims[label]
+                tags[_LABEL + label] = claims[label]
         organisation = self.organisation(at_ms)
         usage = claims.get(labels.USAGE, "")
         return Whose(

@@ -24,7 +24,9 @@ from holdfast.governance.rollout.profiles import Profile
 def ruled(gate: Gate, evidence: Evidence, scope: GateScope, thresholds: Thresholds) -> Ruling:
     """What a gate's rule says; where an answer was cut short, a violation is still one, and nothing passes."""
     if gate.decide is None:
-        return unknown("unbuilt", "not built yet", "Waive it by name and date, or wait")
+        return unknown(
+            "unbuilt", "not built yet", "Have its sponsor or the risk officer waive it until a date, or wait"
+        )
     absent = [name for name in gate.queries if name not in evidence]
     if absent:
         return unknown("missing", f"{absent[0]} cannot be reckoned by this process", "Ask the server of this store")

@@ -34,7 +34,13 @@ def status_of(gate: Gate, workflow: str, records: Records, waivers: Sequence[Gat
 
 def _computed(gate: Gate, workflow: str, records: Records, now_ms: int) -> GateStatus:
     if gate.decide is None:
-        return _nothing(gate, workflow, "unbuilt", "not built yet", "Waive it by name and date, or wait")
+        return _nothing(
+            gate,
+            workflow,
+            "unbuilt",
+            "not built yet",
+            "Have its sponsor or the risk officer waive it until a date, or wait",
+        )
     newest, before = records
     if newest is None:
         return _nothing(gate, workflow, "missing", "nothing was computed yet", "Compute it: holdfast plan status")

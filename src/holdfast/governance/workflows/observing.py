@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from holdfast.errors import Refused
+from holdfast.gateway.sessions import MODEL_AGENT
 from holdfast.governance import labels, limits
 from holdfast.governance.budgets.service import Budgets
 from holdfast.governance.keys.service import GatewayKeys
@@ -62,7 +62,7 @@ async def lint_facts(sources: WorkflowSources, tenant: str, manifest: WorkflowMa
     agents = {
         agent: one.workflow
         for one in sources.workflows.listed(tenant)
-        if one.enforced and one.manifest is not None and one.workflow != manifest.workflow
+        if one.enforced and one.state != "retired" and one.manifest is not None and one.workflow != manifest.workflow
         for agent in one.manifest.agents
     }
     return LintFacts(
@@ -169,13 +169,18 @@ async def _bill_lines(sources: WorkflowSources, tenant: str, since: str, until: 
     ]
 
 
+_USUAL: Final = frozenset({"standard", "default", "auto"})
+"""How providers call the tier of whoever asks for none."""
+
+
 async def draft(sources: WorkflowSources, tenant: str, name: str, agents: Sequence[str] = ()) -> WorkflowManifest:
-    """A manifest of what was observed of a workflow in 28 days. What nobody can observe is left out."""
+    """A manifest of what was observed of a workflow in 28 days. What nobody can observe is left out. Models are those that
+    served, for gate 5.b goes by these; one that served in several tiers stands there once, in any."""
     since, until = days(sources.organisation, tenant)
     filters: dict[str, Sequence[str]] = {"workflow": (name,)}
     if not sources.workflows.is_declared(tenant, name):
         filters = {"tag:label_workflow": (name,)}
-    models = await sources.reader.spend(tenant, since, until, ("asked", "tier"), filters=filters)
+    models = await sources.reader.spend(tenant, since, until, ("model", "tier"), filters=filters)
     usage = await sources.reader.spend(tenant, since, until, ("usage",), filters=filters)
     since_ms, until_ms = since_of(sources.organisation, tenant), sources.now_ms() + 1
     ran, tools = await sources.database.read(
@@ -186,13 +191,16 @@ async def draft(sources: WorkflowSources, tenant: str, name: str, agents: Sequen
     )
     unit = sources.organisation.tree(tenant).find("workflow", name, sources.now_ms()) or Unit("workflow", name)
     there = sources.organisation.workflow(name, tenant)
-    seen_models = Counter((group.values[0], group.values[1]) for group in models.groups if not group.rest)
+    tiers: dict[str, set[str]] = {}
+    for group in models.groups:
+        if not group.rest and group.values[0]:
+            tiers.setdefault(group.values[0], set()).add("" if group.values[1] in _USUAL else group.values[1])
     return WorkflowManifest(
         workflow=name, title=unit.title, unit=unit.parent, owner=there.owner if there else "",
         deputy=there.deputy if there else "", stage=there.stage if there else "",
         usage=_usage([group.values[0] for group in usage.groups if not group.rest]),
-        agents=tuple(sorted({*ran, *agents} - {""})),
-        models=tuple(ManifestModel(model, "" if tier == "standard" else tier) for model, tier in sorted(seen_models) if model),
+        agents=tuple(sorted({*ran, *agents} - {"", MODEL_AGENT})),
+        models=tuple(ManifestModel(model, next(iter(some)) if len(some) == 1 else "") for model, some in sorted(tiers.items())),
         tools=tuple(ManifestTool(tool, sources.workflows.effect_of(tenant, tool)) for tool in tools),
     )  # fmt: skip
 

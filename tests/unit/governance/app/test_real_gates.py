@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from holdfast.client.client import Client
 from holdfast.errors import Refused
+from holdfast.governance.budgets.definitions import BudgetTerms
 from holdfast.governance.directory.model import Person
 from holdfast.governance.workflows.model import WorkflowManifest
 from holdfast.testing import FakeClock
@@ -100,3 +102,26 @@ async def test_nothing_begins_without_an_owner_and_missing_evidence_stops_nothin
         await desk.people(active=False)  # both left
         assert await desk.both() == ("workflow.gate", "workflow.gate")
     fake.always()
+
+
+async def test_whatever_gates_judge_by_is_judged_again_by_itself(fake: FakeUpstream, tmp_path: Path) -> None:
+    async with beside(str(tmp_path / "store.db"), FakeClock(), *both_wires(fake)) as served:
+        governance, looked = served.governance, asyncio.Event()
+        settle = governance.plan.before_compute
+
+        async def noted(tenant: str) -> None:
+            await settle(tenant)
+            looked.set()
+
+        governance.plan.before_compute = noted
+        for change in (
+            lambda: governance.workflows.apply(MANIFEST, by="user:ann", tenant=TENANT),
+            lambda: governance.workflows.set_tool(TENANT, "mail.send", "read", by="user:eve"),
+            lambda: governance.workflows.accept(TENANT, WORKFLOW, "ann"),
+            lambda: governance.directory.bring(TENANT, [Person("ann", unit="support")]),
+            lambda: governance.budget_desk.set(TENANT, "refunds", BudgetTerms(usd="5", scope={"workflow": WORKFLOW}), "user:dee"),
+        ):  # fmt: skip
+            looked.clear()
+            await change()
+            async with asyncio.timeout(30):
+                await looked.wait()

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 from holdfast.gateway.settings import GatewaySettings
 from holdfast.governance.app import Governance
+from holdfast.governance.directory import store as statements
 from holdfast.governance.directory.model import Person
 from holdfast.governance.directory.service import Directory
 from holdfast.governance.inbox.service import OwnerInbox
@@ -100,6 +102,31 @@ async def test_applying_the_old_manifest_again_begins_no_new_days(staffed: Compa
 async def test_who_makes_themselves_owner_needs_a_deputy_at_once(staffed: Company) -> None:
     await staffed.workflows.set_people(TENANT, WORKFLOW, by="user:bob", reason="I do it", owner="bob", deputy="")
     assert await staffed.verdict("6.a") == ("fail", "bob has no deputy")
+
+
+async def test_whom_the_directory_has_not_brought_yet_has_not_left(company: Company, whole: OwnerInbox) -> None:
+    """The first synchronisation brings people one by one, and the deputy may come first."""
+    company.plan.before_compute = Succession(company.workflows, company.directory, whole).settle
+    await company.manifest(mode="enforce")
+    await company.people(BOB)
+    await company.plan.compute(TENANT)
+    assert (facts(company).owner, facts(company).deputy) == ("ann", "bob")
+    await company.people(BOB, ANN)
+    await company.people(BOB, GONE)
+    await company.plan.compute(TENANT)
+    assert (facts(company).owner, facts(company).deputy) == ("bob", "")
+
+
+async def test_who_was_deleted_has_left(staffed: Company) -> None:
+    def deleted(connection: Connection) -> None:
+        person = statements.find(connection, TENANT, "ann")
+        assert person is not None
+        statements.remove(connection, TENANT, person.id, statements.next_number(connection), staffed.clock.wall_ms())
+
+    await staffed.store.write(deleted)
+    await staffed.directory.refresh()
+    await staffed.plan.compute(TENANT)
+    assert (facts(staffed).owner, facts(staffed).deputy) == ("bob", "")
 
 
 async def test_both_gone_freezes_at_once(staffed: Company, whole: OwnerInbox, letters: Letters) -> None:

@@ -61,6 +61,8 @@ def test_what_nobody_declared_is_unassigned_and_says_what_it_was_called() -> Non
     whose = tree().whose({"workflow": "typo", "team": "sales", "colour": "red"}, NOW)
     assert (whose.workflow, whose.team, whose.cost_centre) == ("unassigned", "sales", "4711")
     assert whose.tags["label_workflow"] == "typo" and whose.tags["colour"] == "red"
+    forged = tree().whose({"workflow": "answer-mail", "label_workflow": "refunds", "label_team": "x"}, NOW)
+    assert forged.workflow == "answer-mail" and "label_workflow" not in forged.tags and "label_team" not in forged.tags
     nothing = Tree().whose({}, NOW)
     assert (nothing.workflow, nothing.team, nothing.tags) == ("unassigned", "", {})
     before = tree().whose({"workflow": "answer-mail"}, BEGIN - 1)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import Connection, update
 
 from holdfast.governance.directory.model import Person
+from holdfast.governance.store.tables.directory import directory_people, directory_syncs
 from tests.unit.governance.rollout.conftest import TENANT, WORKFLOW, Company
 
 pytestmark = pytest.mark.anyio
@@ -48,6 +50,39 @@ async def test_what_is_no_owner_of_the_unit_is_red(company: Company, ann: Person
     shown, reason = await company.verdict("6.a")
     assert shown == "fail"
     assert reason == why or ann.user_name != "ann"
+
+
+async def test_a_directory_is_as_fresh_as_what_keeps_owner_and_deputy(company: Company) -> None:
+    """A file that anybody imports makes nobody fresher whom SCIM keeps, which is silent."""
+    await company.manifest()
+    await company.staffed()
+
+    def kept(connection: Connection) -> None:
+        connection.execute(update(directory_people).where(directory_people.c.user_name == "ann").values(source="scim"))
+        connection.execute(
+            directory_syncs.insert(), {"tenant": TENANT, "source": "scim", "at_ms": company.clock.wall_ms()}
+        )
+
+    await company.store.write(kept)
+    assert (await company.verdict("6.a"))[0] == "pass"
+    company.pass_days(8)
+    await company.people(BOB)
+    assert await company.verdict("6.a") == ("unknown", "the directory was silent for 192 hours")
+    assert company.plan.failing(TENANT, WORKFLOW) is None
+
+
+async def test_who_only_logged_in_is_in_no_directory_that_another_source_makes_fresh(company: Company) -> None:
+    await company.manifest()
+    await company.directory.login(TENANT, ANN, company.clock.wall_ms())
+    await company.people(BOB)
+    for name in ("ann", "bob"):
+        await company.directory.sign_in(TENANT, name, company.clock.wall_ms())
+        await company.workflows.accept(TENANT, WORKFLOW, name)
+    assert await company.verdict("6.a") == ("unknown", "ann logged in, and no directory has them")
+    await company.people(Person("bob", unit="sales", active=False))
+    assert await company.verdict("6.a") == ("fail", "the deputy bob has left"), (
+        "what is proven is so, whatever is missing"
+    )
 
 
 async def test_an_owner_without_a_deputy_is_red(company: Company) -> None:

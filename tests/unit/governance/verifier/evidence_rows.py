@@ -57,7 +57,7 @@ def people() -> Strategy:
     kinds = st.sampled_from(["", "Employee", "SharedMailbox", "shared", "Rooms", "ServiceAccount", "Business", "APP"])
     some = rows(
         3, user_name=NAME, email=st.sampled_from(["", "ann@acme.example", "Bob"]), user_type=kinds, active=FLAG, unit=UNIT,
-        source=st.just("scim"),
+        source=st.sampled_from(["scim", "scim", "import", "oidc"]),
     )  # fmt: skip
     whole = [
         {"user_name": name, "email": mail, "user_type": "", "active": 1, "unit": "sales", "source": "scim"}

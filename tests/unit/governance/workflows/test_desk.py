@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped]
+from msgspec.structs import replace
 
 from holdfast.errors import Refused
 from holdfast.gateway.port import Served
@@ -73,6 +74,10 @@ async def ask(
 async def test_a_manifest_is_drafted_from_what_was_seen(desk: WorkflowDesk, books: Ledger, store: Store) -> None:
     await work(books, "a1", labels={"usage": "headless"})
     await work(books, "a2", "m2", labels={"usage": "headless"})
+    for number, tier in enumerate(("default", "standard", "batch")):
+        opened = opening(f"t{number}", asked="alias", model="m2", at_ms=NOON, labels={"usage": "headless"})
+        await books.open(opened)
+        await books.settle(Served(f"t{number}", "served", billed=(replace(used("m2"), tier=tier),), at_ms=NOON))
     await work(books, "a3", "m3", labels={"workflow": "other"})
     await ran(store, "r1", NOON, "send")
     found = yaml.safe_load((await ask(desk, actions.DRAFT, name="mail", agents="helper"))["yaml"])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Protocol
 
 from holdfast.governance.inbox.model import DAY_MS, Condition
-from holdfast.governance.inbox.port import Answerable, InboxPeople, has_left
+from holdfast.governance.inbox.port import Answerable, InboxPeople, is_here
 from holdfast.governance.workflows.model import CurrentWorkflow, RoleAcceptance
 
 SOON_MS: Final = 14 * DAY_MS
@@ -57,7 +57,7 @@ class PeopleConditions:
     def _accepts(self, tenant: str, one: CurrentWorkflow, lasts_ms: int, now_ms: int) -> Iterator[Condition]:
         there = self._workflows.acceptances(tenant, one.workflow)
         for role, name in (("owner", one.owner), ("deputy", one.deputy)):
-            if not name or has_left(self._people, tenant, name):
+            if not name or not is_here(self._people, tenant, name):
                 continue
             last = max((it.at_ms for it in there if it.role == role and it.person == name), default=0)
             ends_ms = last + lasts_ms if last else now_ms + NEW_MS
@@ -73,8 +73,8 @@ class PeopleConditions:
             )  # fmt: skip
 
     def _left(self, tenant: str, one: CurrentWorkflow, now_ms: int) -> Iterator[Condition]:
-        owner_left = bool(one.owner) and has_left(self._people, tenant, one.owner)
-        deputy_left = not one.deputy or has_left(self._people, tenant, one.deputy)
+        owner_left = bool(one.owner) and not is_here(self._people, tenant, one.owner)
+        deputy_left = not one.deputy or not is_here(self._people, tenant, one.deputy)
         if owner_left and deputy_left:
             yield self._frozen(one, now_ms)
         elif bool(one.deputy) and deputy_left:

@@ -7,10 +7,18 @@ from typing import Final
 
 from holdfast.governance.inbox.model import DAY_MS, Condition
 from holdfast.governance.inbox.port import InboxPeople, responsible
+from holdfast.governance.rollout.doors import GateStatus
 from holdfast.governance.rollout.registry import BY_NAME
 from holdfast.governance.rollout.service import Rollout
+from holdfast.governance.rollout.waivers import GateWaiver
 
 SOON_MS: Final = 7 * DAY_MS
+
+
+def _what(status: GateStatus, waiver: GateWaiver) -> str:
+    if status.cause == "unbuilt":
+        return f"Ask {waiver.by.partition(':')[2]}, who gave it, to renew it: whoever has this cannot"
+    return status.fix or f"Mend gate {waiver.gate}, or ask for a renewal"
 
 
 class WaiverConditions:
@@ -42,7 +50,7 @@ class WaiverConditions:
                     sponsor=facts.sponsor if facts is not None and facts.sponsor != person else "",
                     title=f"{waiver.workflow or 'The organisation'}: the waiver of gate {waiver.gate} ends soon",
                     why=f"then {gate.title} is {status.verdict}: {status.reason}",
-                    what=status.fix or f"Mend gate {waiver.gate}, or ask for a renewal", link="/console/waivers",
+                    what=_what(status, waiver), link="/console/waivers",
                     severity="high" if "R" in gate.holds else "normal", due_ms=waiver.until_ms,
                 )
             )  # fmt: skip

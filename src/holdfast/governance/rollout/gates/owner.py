@@ -40,7 +40,7 @@ def decide(evidence: Evidence, scope: GateScope, thresholds: Thresholds) -> Ruli
     if owner.casefold() == deputy.casefold():
         return fails(1, f"{owner} is the deputy, too", "Name somebody else as deputy")
     unit, silent = str(row["unit"] or ""), [*_directory(evidence, scope, thresholds)]
-    unheard = any(one.cause == "missing" for one in silent)
+    unheard = not any(one["at_ms"] for one in evidence["directory"].rows)
     found, expiries = [*_central(thresholds, unit), *silent], []
     for role, name in (("owner", owner), ("deputy", deputy)) if deputy else (("owner", owner),):
         roles = ("owner", "deputy") if stands_in is not None else (role,)
@@ -79,10 +79,16 @@ def _stands_in(evidence: Evidence, thresholds: Thresholds, owner: str) -> _Stand
 
 
 def _directory(evidence: Evidence, scope: GateScope, thresholds: Thresholds) -> Iterator[Ruling]:
-    last_ms = max((int(one["at_ms"] or 0) for one in evidence["directory"].rows), default=0)
+    """Each is as old as the directory that keeps them: a file makes nobody fresher whom SCIM keeps, nor SCIM whom only a login
+    has shown."""
+    heard = {str(one["source"]): int(one["at_ms"] or 0) for one in evidence["directory"].rows}
+    of_people = [heard.get(str(one["source"]), 0) for one in evidence["people"].rows]
+    last_ms = min(of_people, default=max(heard.values(), default=0))
     age_ms = scope.as_of_ms - last_ms
     if not last_ms:
-        yield unknown("missing", "no directory says who is who", "Connect one: holdfast directory token")
+        who = next((str(one["user_name"]) for one in evidence["people"].rows if one["source"] not in heard), "")
+        reason = f"{who} logged in, and no directory has them" if heard else "no directory says who is who"
+        yield unknown("missing", reason, f"Have it bring {who}" if heard else "Connect one: holdfast directory token")
     elif age_ms > int(thresholds["directory_h"]) * 3_600_000:
         yield unknown("stale", f"the directory was silent for {age_ms // 3_600_000} hours", "Look at its provisioning")
 
