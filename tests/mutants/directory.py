@@ -7,7 +7,7 @@ from typing import Any
 
 from conformance.planting import replace
 
-from holdfast.edge import tokens
+from holdfast.edge import auth, tokens
 from holdfast.governance.directory import resources, service, store
 from holdfast.governance.directory.scim import people, storage, tolerance
 from holdfast.session import labels
@@ -139,3 +139,12 @@ def signed_in_for_another() -> None:
 @mutant("ACC-1", "a sign-in that lies ahead is one", "tests/unit/edge/test_auth.py")
 def signed_in_tomorrow() -> None:
     replace(labels, "check_sign_in", lambda labels, until_s: None)
+
+
+@mutant(
+    "GATE-1",
+    "a token that an agent was lent shows that its person signed in",
+    "tests/unit/edge/test_auth.py::test_a_sign_in_is_seen_where_a_person_comes_with_their_own_token",
+)
+def lent_sign_in() -> None:
+    replace(auth, "_in_person", lambda principal, claims: any(name == "sign_in" for name, _ in principal.labels))

@@ -240,6 +240,11 @@ DIRECTORY_PAGE_BYTES = 8 << 20  # of them together; further pages have the rest
 DIRECTORY_SCAN_ROWS = 20_000  # resources that a filter looks at; the rest has to be narrowed by a name or an id
 DIRECTORY_USER_BYTES = 64 << 10  # the document of one person
 DIRECTORY_GROUP_BYTES = 4 << 20  # the document of one group, with its members
+DIRECTORY_SIGN_INS = (
+    2_000  # seen with tokens, that wait to be noted; with more, a further one is noted when it is seen again
+)
+DIRECTORY_SIGN_INS_S = 60.0  # between two notes of them
+DIRECTORY_SIGN_IN_MS = 3_600_000  # when somebody signed in last is noted again once it is later by so much
 DIRECTORY_CALL_S = 30.0  # for one request, with what it asks of the store
 DIRECTORY_CHANGED_TIMES = 4  # a PATCH is tried again so often when another process changed the same resource meanwhile
 

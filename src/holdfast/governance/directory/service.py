@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -90,6 +90,10 @@ class Directory:
             names |= {name_key(person.user_name), name_key(person.email)}
         return max((at for one in names if (at := self._sign_ins.get((tenant, one))) is not None), default=None)
 
+    def noted_ms(self, tenant: str, key: str) -> int:
+        """When somebody signed in last under exactly this name (as ``name_key`` has it), Unix ms; 0 for never."""
+        return self._sign_ins.get((tenant, key), 0)
+
     def source(self, tenant: str) -> Source | None:
         """Who keeps the people of a tenant: SCIM where it ever spoke, else files; None where there are only logins, or
         nothing."""
@@ -108,6 +112,30 @@ class Directory:
         """
         if await self._store.write(lambda connection: statements.sign_in(connection, tenant, name, at_ms)):
             await self.refresh()
+
+    async def sign_ins(self, seen: Mapping[tuple[str, str], int]) -> None:
+        """Several people signed in: Unix ms by tenant and name. Beyond as many as a directory has people nobody new is noted.
+
+        Raises:
+            Unavailable: of the store.
+        """
+        news = [(*who, at_ms) for who, at_ms in seen.items() if self.noted_ms(*who) < at_ms]
+        if not news:
+            return
+
+        def work(connection: Connection) -> None:
+            left = {
+                tenant: limits.DIRECTORY_PEOPLE - statements.count_sign_ins(connection, tenant) for tenant, _, _ in news
+            }
+            for tenant, name, at_ms in news:
+                if (tenant, name) not in self._sign_ins:
+                    left[tenant] -= 1
+                    if left[tenant] < 0:
+                        continue
+                statements.sign_in(connection, tenant, name, at_ms)
+
+        await self._store.write(work)
+        await self.refresh()
 
     async def login(self, tenant: str, login: Person, at_ms: int) -> None:
         """Somebody logged in with OpenID Connect, and showed who they are at ``at_ms``. What the provider said of them is kept where no directory keeps people:

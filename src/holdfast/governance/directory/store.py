@@ -130,6 +130,11 @@ def sign_in(connection: Connection, tenant: str, name: str, at_ms: int) -> bool:
     return True
 
 
+def count_sign_ins(connection: Connection, tenant: str) -> int:
+    """How many people of a tenant were ever seen to sign in."""
+    return int(connection.execute(select(func.count()).where(sign_ins.c.tenant == tenant)).scalar_one())
+
+
 def last_sync(connection: Connection, tenant: str, source: Source) -> int | None:
     """When a source spoke last; None where it never did."""
     where = syncs.c.tenant == tenant, syncs.c.source == source
