@@ -166,6 +166,7 @@ class Governance:
             self.store, self.organisation, self.workflows, EvidenceReader(self.store, reckonings), clock.wall_ms
         )
         self.plan.ideas = self.workflow_desk.intake.templates
+        self.workflows.same = self.plan.same = self.directory.same
         self.workflows.launch_check = self.plan.launch_check
         self.workflows.production_check = self.plan.production_check
         self.plan_watch = PlanWatch(self.plan)

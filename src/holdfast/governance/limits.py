@@ -223,6 +223,8 @@ PLAN_FILE_BYTES = 256 << 20  # a plan as a file, for whoever verifies it
 # the directory
 DIRECTORY_PEOPLE = 200_000  # of one tenant, and as many groups
 DIRECTORY_NAME_CHARS = 256  # of a user name, an address, a unit
+DIRECTORY_ADDRESSES = 16  # further ones of one person, by which they are found
+DIRECTORY_LOGINS = 16  # names of one person under which they sign in; those under a further one are nobody's
 DIRECTORY_TOKENS = 20  # of one tenant that are good
 DIRECTORY_TOKEN_S = 366 * 86_400.0  # the longest life of a token
 DIRECTORY_HEARD_S = 60.0  # when the directory spoke last is known to the minute

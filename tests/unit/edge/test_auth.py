@@ -183,8 +183,8 @@ def test_a_label_that_says_of_a_sign_in_what_cannot_be_is_refused(value: str) ->
 
 def test_a_sign_in_is_seen_where_a_person_comes_with_their_own_token() -> None:
     """Not where an agent acts for them, nor with what was minted from theirs: then they did not come."""
-    verifier, seen = auth.Verifier(Settings(), SECRET), list[str]()
-    verifier.seen = lambda principal: seen.append(principal.actor)
+    verifier, seen = auth.Verifier(Settings(), SECRET), list[tuple[str, str]]()
+    verifier.seen = lambda principal, email: seen.append((principal.actor, email))
     before = int(time.time()) - 600
     for changes in (
         {"auth_time": before, "act": {"sub": "agent:writer"}},
@@ -199,5 +199,7 @@ def test_a_sign_in_is_seen_where_a_person_comes_with_their_own_token() -> None:
     with pytest.raises(Refused):
         verifier.verify(jwt.encode(claims(auth_time=before, exp=int(time.time()) - 5), SECRET, "HS256"))
     assert seen == []
-    verifier.verify(jwt.encode(claims(auth_time=before), SECRET, "HS256"))
-    assert seen == ["user:ann"]
+    for email, verified in (("ann@x.example", None), ("ann@x.example", "true"), (7, True), ("ann@x.example", True)):
+        token = claims(auth_time=before, email=email, email_verified=verified)
+        verifier.verify(jwt.encode(token, SECRET, "HS256"))
+    assert seen == [("user:ann", "")] * 3 + [("user:ann", "ann@x.example")]

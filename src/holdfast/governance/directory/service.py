@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -19,12 +19,13 @@ from holdfast.governance.directory.model import (
     DirectoryPerson,
     DirectoryToken,
     ImportedPeople,
-    PeopleIndex,
     Person,
     Source,
+    TokenSignIn,
     document_of,
     name_key,
 )
+from holdfast.governance.directory.names import PeopleIndex
 from holdfast.governance.store.store import Store
 
 DOMAIN: Final = statements.DOMAIN
@@ -54,12 +55,19 @@ class Directory:
         async with self._refreshing:  # who began to read earlier must not have the last word
             number = self._number
             news = await self._store.read(lambda connection: statements.read_since(connection, number))
+            more = defaultdict[tuple[str, str], list[str]](list)
+            for tenant, kind, key, ident in news.names:
+                if kind == "address":
+                    more[tenant, ident].append(key)
             for tenant, ident, person in news.people:
                 index = self._people.setdefault(tenant, PeopleIndex())
                 if person is None:
                     index.drop(ident)
                 else:
-                    index.put(person)
+                    index.put(person, more[tenant, ident])
+            for tenant, kind, key, ident in news.names:
+                if kind == "login":
+                    self._people.setdefault(tenant, PeopleIndex()).login(key, ident)
             self._sign_ins |= {(tenant, name): at_ms for tenant, name, at_ms in news.sign_ins}
             syncs: dict[str, dict[str, int]] = {}
             for tenant, source, at_ms in news.syncs:
@@ -70,9 +78,28 @@ class Directory:
 
     # --- answered without waiting ---------------------------------------------------------------------------------------
     def person(self, tenant: str, name: str) -> DirectoryPerson | None:
-        """Somebody by user name, else by primary address, capitals aside. None for nobody, for somebody who was deleted, and
-        where an address is that of several. Whoever is not ``active`` is answered, too."""
+        """Somebody by a name of theirs (``names.py``), capitals aside. None for nobody, for somebody who was deleted, and where
+        it is that of several. Whoever is not ``active`` is answered, too."""
         return self._index(tenant).find(name)
+
+    def candidates(self, tenant: str, name: str) -> list[DirectoryPerson]:
+        """Those whom a name may mean: where these are several, it is nobody's."""
+        return self._index(tenant).candidates(name)
+
+    def names(self, tenant: str, name: str) -> frozenset[str]:
+        """All names of whoever goes under this one, as names are compared (``name_key``); the name alone where that is nobody,
+        or could be several."""
+        return self._index(tenant).names(name)
+
+    def same(self, tenant: str, name: str, other: str) -> bool:
+        """Whether two names are one person's. An empty one is nobody's."""
+        return bool(name.strip()) and name_key(name) in self.names(tenant, other)
+
+    def is_unproven(self, tenant: str, login: Person) -> bool:
+        """Whether somebody logs in under a name that is the address of somebody here, and the provider did not verify that it
+        is theirs: anybody may have written it there."""
+        by = self._index(tenant).kind_of(login.user_name)
+        return by in ("email", "address") and not self.same(tenant, login.email, login.user_name)
 
     def people(self, tenant: str) -> list[DirectoryPerson]:
         """Everybody, by user name."""
@@ -84,11 +111,10 @@ class Directory:
 
     def signed_in_ms(self, tenant: str, name: str) -> int | None:
         """When somebody signed in interactively last, Unix ms; None where that was not seen."""
-        names = {name_key(name)}
-        person = self.person(tenant, name)
-        if person is not None:
-            names |= {name_key(person.user_name), name_key(person.email)}
-        return max((at for one in names if (at := self._sign_ins.get((tenant, one))) is not None), default=None)
+        return max(
+            (at for one in self.names(tenant, name) if (at := self._sign_ins.get((tenant, one))) is not None),
+            default=None,
+        )
 
     def noted_ms(self, tenant: str, key: str) -> int:
         """When somebody signed in last under exactly this name (as ``name_key`` has it), Unix ms; 0 for never."""
@@ -113,13 +139,13 @@ class Directory:
         if await self._store.write(lambda connection: statements.sign_in(connection, tenant, name, at_ms)):
             await self.refresh()
 
-    async def sign_ins(self, seen: Mapping[tuple[str, str], int]) -> None:
-        """Several people signed in: Unix ms by tenant and name. Beyond as many as a directory has people nobody new is noted.
+    async def sign_ins(self, seen: Mapping[tuple[str, str], TokenSignIn]) -> None:
+        """Several people signed in, by tenant and name. Beyond as many as a directory has people nobody new is noted.
 
         Raises:
             Unavailable: of the store.
         """
-        news = [(*who, at_ms) for who, at_ms in seen.items() if self.noted_ms(*who) < at_ms]
+        news = [(*who, one) for who, one in seen.items() if self.noted_ms(*who) < one.at_ms]
         if not news:
             return
 
@@ -127,12 +153,13 @@ class Directory:
             left = {
                 tenant: limits.DIRECTORY_PEOPLE - statements.count_sign_ins(connection, tenant) for tenant, _, _ in news
             }
-            for tenant, name, at_ms in news:
+            for tenant, name, one in news:
                 if (tenant, name) not in self._sign_ins:
                     left[tenant] -= 1
                     if left[tenant] < 0:
                         continue
-                statements.sign_in(connection, tenant, name, at_ms)
+                statements.sign_in(connection, tenant, name, one.at_ms)
+                statements.note_login(connection, tenant, name, one.email)
 
         await self._store.write(work)
         await self.refresh()
@@ -149,6 +176,8 @@ class Directory:
 
         def work(connection: Connection) -> None:
             statements.sign_in(connection, tenant, login.user_name, at_ms)
+            if statements.note_login(connection, tenant, login.user_name, login.email):
+                return  # somebody who is there, under another name
             found = statements.find(connection, tenant, login.user_name)
             if statements.last_sync(connection, tenant, "scim") is not None or (found and found.source != "oidc"):
                 return

@@ -13,7 +13,7 @@ from typing import Final
 
 from holdfast.errors import HoldfastError
 from holdfast.governance import labels, limits
-from holdfast.governance.directory.model import name_key
+from holdfast.governance.directory.model import TokenSignIn, name_key
 from holdfast.governance.directory.service import Directory
 from holdfast.session.access import Principal
 from holdfast.visible import logger
@@ -36,21 +36,25 @@ class TokenSignIns:
         self._directory = directory
         self._now_ms = now_ms
         self._every_s = every_s
-        self._waiting: dict[tuple[str, str], int] = {}
+        self._waiting: dict[tuple[str, str], TokenSignIn] = {}
         self._task: asyncio.Task[None] | None = None
 
-    def see(self, principal: Principal) -> None:
-        """A person came with a token of their own. Whether nobody else did is for the verifier to say (``edge/auth.py``)."""
+    def see(self, principal: Principal, email: str) -> None:
+        """A person came with a token of their own. Whether nobody else did is for the verifier to say (``edge/auth.py``).
+
+        Args:
+            email: that the token's issuer has verified; empty for none.
+        """
         signed_s = labels.signed_in_s(dict(principal.labels))
         kind, _, name = principal.actor.partition(":")
         if signed_s is None or kind != "user":
             return
         at_ms, key = min(signed_s * 1_000, self._now_ms()), (principal.tenant, name_key(name))
-        last_ms = max(self._waiting.get(key, 0), self._directory.noted_ms(*key))
+        last_ms = max(self._waiting.get(key, _NEVER).at_ms, self._directory.noted_ms(*key))
         if at_ms - last_ms < limits.DIRECTORY_SIGN_IN_MS:
             return
         if key in self._waiting or len(self._waiting) < limits.DIRECTORY_SIGN_INS:
-            self._waiting[key] = at_ms
+            self._waiting[key] = TokenSignIn(at_ms, email if len(email) <= limits.DIRECTORY_NAME_CHARS else "")
 
     def start(self) -> None:
         """Begin to note what is seen."""
@@ -80,3 +84,6 @@ class TokenSignIns:
         while True:
             await asyncio.sleep(self._every_s)
             await self.note()
+
+
+_NEVER: Final = TokenSignIn(0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from holdfast.governance.directory.model import DirectoryPerson
@@ -25,7 +25,13 @@ class InboxPeople(Protocol):
     """Who is who (``directory``)."""
 
     def person(self, tenant: str, name: str, /) -> DirectoryPerson | None:
-        """Somebody by name; None for nobody."""
+        """Somebody by a name of theirs; None for nobody."""
+
+    def candidates(self, tenant: str, name: str, /) -> Sequence[DirectoryPerson]:
+        """Those whom a name may mean."""
+
+    def names(self, tenant: str, name: str, /) -> Collection[str]:
+        """All names of whoever goes under this one, as they are compared."""
 
     def heard_ms(self, tenant: str, /) -> int | None:
         """When the directory spoke last; None where it never did."""
@@ -45,11 +51,11 @@ class Answerable(Protocol):
 
 
 def has_left(people: InboxPeople, tenant: str, name: str) -> bool:
-    """Whether somebody works here no more, as a directory says that has ever spoken. Without one nobody has left."""
+    """Whether somebody works here no more, as a directory says that has ever spoken. Without one nobody has left, and of
+    several whom a name may mean it is the last: nobody makes somebody else leave by taking on their address."""
     if people.heard_ms(tenant) is None:
         return False
-    found = people.person(tenant, name)
-    return found is None or not found.active
+    return not any(one.active for one in people.candidates(tenant, name))
 
 
 def responsible(people: InboxPeople, tenant: str, workflow: Answerable) -> str:

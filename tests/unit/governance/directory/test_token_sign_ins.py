@@ -36,10 +36,10 @@ async def test_what_a_token_says_is_noted_and_survives(
     store: Store, directory: Directory, seen: TokenSignIns, clock: FakeClock
 ) -> None:
     now_s = clock.wall_ms() // 1_000
-    seen.see(token(now_s - 60, "user:Ann"))
-    seen.see(token(now_s - 600))
-    seen.see(token(now_s, "agent:writer"))
-    seen.see(Principal("user:bob", "acme", ()))
+    seen.see(token(now_s - 60, "user:Ann"), "")
+    seen.see(token(now_s - 600), "")
+    seen.see(token(now_s, "agent:writer"), "")
+    seen.see(Principal("user:bob", "acme", ()), "")
     assert directory.signed_in_ms("acme", "ann") is None, "nobody waits for the store"
     await seen.note()
     assert directory.signed_in_ms("acme", "ann") == (now_s - 60) * 1_000
@@ -57,14 +57,14 @@ async def test_one_who_is_silently_signed_in_anew_is_noted_once_in_a_while(
     numbers = []
     for later_s in (0, 60, HOUR_S - 1, HOUR_S):
         clock.advance(later_s)
-        seen.see(token(first_s + later_s))
+        seen.see(token(first_s + later_s), "")
         await seen.note()
         numbers.append(directory.signed_in_ms("acme", "ann"))
     assert numbers == [first_s * 1_000] * 3 + [(first_s + HOUR_S) * 1_000]
 
 
 async def test_a_moment_to_come_is_now(directory: Directory, seen: TokenSignIns, clock: FakeClock) -> None:
-    seen.see(token(clock.wall_ms() // 1_000 + 30))
+    seen.see(token(clock.wall_ms() // 1_000 + 30), "")
     await seen.note()
     assert directory.signed_in_ms("acme", "ann") == clock.wall_ms()
 
@@ -75,7 +75,7 @@ async def test_what_waits_is_bounded_and_what_the_store_refuses_waits_on(
     monkeypatch.setattr(limits, "DIRECTORY_SIGN_INS", 2)
     now_s = clock.wall_ms() // 1_000
     for name in ("ann", "bob", "cem"):
-        seen.see(token(now_s, f"user:{name}"))
+        seen.see(token(now_s, f"user:{name}"), "")
 
     async def down(*_: object) -> None:
         raise Unavailable("store.unavailable")
@@ -94,8 +94,8 @@ async def test_a_directory_has_no_more_of_them_than_people(
     monkeypatch.setattr(limits, "DIRECTORY_PEOPLE", 1)
     now_s = clock.wall_ms() // 1_000
     await directory.sign_in("acme", "ann", clock.wall_ms() - 2 * HOUR_S * 1_000)
-    seen.see(token(now_s))
-    seen.see(token(now_s, "user:bob"))
+    seen.see(token(now_s), "")
+    seen.see(token(now_s, "user:bob"), "")
     await seen.note()
     assert directory.signed_in_ms("acme", "ann") == now_s * 1_000, "who is there already is noted"
     assert directory.signed_in_ms("acme", "bob") is None
