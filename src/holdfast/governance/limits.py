@@ -258,6 +258,8 @@ WORKFLOWS = 5_000  # of one tenant
 WORKFLOW_PAGE_ROWS = 500  # steps, versions, ideas or seen names in one answer
 WORKFLOW_RUN_BYTES = 8 << 20  # of a session's log, read to count the tools of one run; beyond, it is lost
 WORKFLOW_RUN_TOOLS = 100  # different tools of one run that are named
+WORKFLOW_ERROR_CHARS = 64  # of the code with which a tool failed
+WORKFLOW_APPROVAL_MS = 86_400_000  # after its deadline, an approval of which nobody said what became of it is forgotten
 WORKFLOW_RUN_FAN = 8  # runs whose events are read at the same time
 IDEA_ANSWER_MS = 180 * 86_400_000  # for which what a person answered of an idea is believed
 IDEAS = 2_000  # of one tenant
@@ -275,5 +277,12 @@ INBOX_SHOWN = 20  # items that a person is shown at once, unless they ask for mo
 INBOX_SHOWN_MOST = 200  # at once
 INBOX_HISTORY_ROWS = 500  # closed items in one answer
 INBOX_HANDLED = 5_000  # closed items by which handling times are measured
+INBOX_APPROVAL_AFTER_MS = (
+    600_000  # an approval waits in its session so long before it is an item: who sits there decides
+)
+INBOX_APPROVAL_LEAST_MS = 3_600_000  # one that waits for less altogether is none: nobody could come in time
+INBOX_WEEK_LEAST = 5  # runs of a week that were edited, asked again, or failed; or calls of a tool that failed
+INBOX_WEEK_PERCENT = 10  # and at least so much of all of them
+INBOX_WEEK_TASKS = 1_000  # tasks, or tools, of a tenant's week that are looked at, those of which there were most
 INBOX_DIGEST_ROWS = 10  # items that one digest names; others are counted
 INBOX_DIGEST_HOUR = 7  # of the organisation's day, from which on a digest is told
