@@ -132,7 +132,7 @@ def due_when_it_expires() -> None:
 @mutant(
     "GATE-6",
     "an approval waits on in the inbox when its run has ended",
-    f"{SESSIONS}::test_an_approval_is_there_after_a_restart_and_goes_when_its_run_ends[sqlite]",
+    "tests/unit/governance/workflows/test_journal.py::test_approvals_are_kept_while_they_wait_for_a_person[sqlite]",
 )
 def waits_for_ever() -> None:
     replace(waiting_approvals, "TYPES", waiting_approvals.TYPES - {"run.ended"})
