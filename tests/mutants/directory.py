@@ -7,7 +7,8 @@ from typing import Any
 
 from conformance.planting import replace
 
-from holdfast.edge import tokens
+from holdfast.edge import auth, tokens
+from holdfast.governance.directory import names as directory_names
 from holdfast.governance.directory import resources, service, store
 from holdfast.governance.directory.scim import people, storage, tolerance
 from holdfast.session import labels
@@ -139,3 +140,48 @@ def signed_in_for_another() -> None:
 @mutant("ACC-1", "a sign-in that lies ahead is one", "tests/unit/edge/test_auth.py")
 def signed_in_tomorrow() -> None:
     replace(labels, "check_sign_in", lambda labels, until_s: None)
+
+
+NAMES = f"{DIRECTORY}/test_names.py"
+
+
+@mutant(
+    "GATE-1",
+    "whoever takes on somebody's address is that person",
+    f"{NAMES}::test_nobody_becomes_somebody_else_by_taking_on_their_name[sqlite]",
+)
+def anybody_of_several() -> None:
+    def find(self: Any, name: str) -> Any:
+        return next(iter(self.candidates(name)), None)
+
+    replace(directory_names.PeopleIndex, "find", find)
+
+
+@mutant(
+    "GATE-1",
+    "an address that nobody verified is a name to log in under",
+    "tests/unit/governance/oversight/test_sign_in.py::test_nobody_logs_in_under_an_address_of_somebody_here_that_is_not_verified[sqlite]",
+)
+def unverified_name() -> None:
+    replace(service.Directory, "is_unproven", lambda self, tenant, login: False)
+
+
+@mutant(
+    "GATE-1",
+    "private addresses, which people write themselves, name people",
+    f"{NAMES}::test_somebody_is_one_person_under_all_names_that_the_directory_has[sqlite]",
+)
+def private_addresses() -> None:
+    def addresses(person: Any, document: Mapping[str, Any]) -> list[str]:
+        return [str(one.get("value")).casefold() for one in document.get("emails") or []]
+
+    replace(store, "addresses", addresses)
+
+
+@mutant(
+    "GATE-1",
+    "a token that an agent was lent shows that its person signed in",
+    "tests/unit/edge/test_auth.py::test_a_sign_in_is_seen_where_a_person_comes_with_their_own_token",
+)
+def lent_sign_in() -> None:
+    replace(auth, "_in_person", lambda principal, claims: any(name == "sign_in" for name, _ in principal.labels))

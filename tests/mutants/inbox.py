@@ -12,7 +12,9 @@ from holdfast.governance.inbox import diff, notices, service
 from holdfast.governance.inbox import store as statements
 from holdfast.governance.inbox.model import Condition, InboxItem
 from holdfast.governance.inbox.service import OwnerInbox
+from holdfast.governance.inbox.sources import approvals
 from holdfast.governance.rollout.gates import no_skip, owner, people_protected, streaming, sustained
+from holdfast.governance.workflows import run_record, waiting_approvals
 from tests.mutants.plant import mutant
 
 INBOX = "tests/unit/governance/inbox"
@@ -113,3 +115,33 @@ def any_seat() -> None:
 @mutant("GATE-1", "a verdict that was changed lets the next stage begin", f"{ROLLOUT}/test_no_skip.py")
 def forged_verdict() -> None:
     replace(no_skip, "_is_as_written", lambda row: True)
+
+
+SESSIONS = f"{INBOX}/test_sessions.py"
+
+
+@mutant(
+    "GATE-6",
+    "an approval that expired was decided in time",
+    f"{SESSIONS}::test_an_approval_that_expired_was_not_decided_in_time[sqlite]",
+)
+def due_when_it_expires() -> None:
+    replace(approvals, "due_ms", lambda at_ms, deadline_ms, effect: deadline_ms + 1_000_000)
+
+
+@mutant(
+    "GATE-6",
+    "an approval waits on in the inbox when its run has ended",
+    "tests/unit/governance/workflows/test_journal.py::test_approvals_are_kept_while_they_wait_for_a_person[sqlite]",
+)
+def waits_for_ever() -> None:
+    replace(waiting_approvals, "TYPES", waiting_approvals.TYPES - {"run.ended"})
+
+
+@mutant(
+    "GATE-6",
+    "what a person did not allow is an error of the tool",
+    f"{SESSIONS}::test_a_call_that_a_person_denied_is_no_error_of_its_tool[sqlite]",
+)
+def denied_is_an_error() -> None:
+    replace(run_record, "error_code", lambda data: str(data.get("error") or ""))

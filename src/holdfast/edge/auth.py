@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +135,11 @@ def mint(
 class Verifier:
     """Turns access tokens into principals, by the keys and names the settings pin.
 
+    Attributes:
+        seen: told of each person who comes with a token of their own that says when they signed in, and of the address that
+            its issuer has verified (empty for none), with every request: it must not wait, and not raise. Not of tokens that were minted here from others, nor of those with which somebody else
+            acts for a person (``act``, RFC 8693, section 4.1). None for nobody.
+
     Raises:
         HoldfastError: ``config.invalid`` when an algorithm is accepted and there is no key for it.
     """
@@ -143,6 +148,7 @@ class Verifier:
         self._settings = settings
         self._secret = secret
         self._revocations = revocations
+        self.seen: Callable[[Principal, str], None] | None = None
         self._public = _public_key(settings.public_key_file) if settings.public_key_file else None
         self.keys = KeySet(settings.jwks_url) if settings.jwks_url else None
         asymmetric = set(settings.algorithms) - {"HS256"}
@@ -181,6 +187,8 @@ class Verifier:
             raise Refused("auth.expired")
         principal = principal_of(claims, expires_s, issued_s)
         self.recheck(principal)
+        if self.seen is not None and _in_person(principal, claims):
+            self.seen(principal, _verified_email(claims))
         return principal
 
     def recheck(self, principal: Principal) -> None:
@@ -263,6 +271,20 @@ def _labels(claims: Mapping[str, Any], subject: str) -> session_labels.Labels:
         return session_labels.signed_in(found, claims["auth_time"], until_s)
     session_labels.check_sign_in(found, until_s)
     return found
+
+
+def _in_person(principal: Principal, claims: Mapping[str, Any]) -> bool:
+    """Whether a person comes with a token of their own, and it says when they signed in."""
+    if not principal.actor.startswith("user:") or principal.minters or claims.get("act") is not None:
+        return False
+    return any(name == session_labels.SIGN_IN for name, _ in principal.labels)
+
+
+def _verified_email(claims: Mapping[str, Any]) -> str:
+    """The address that is a person's as their issuer says (OpenID Connect Core 1.0, section 5.1); one that it did not verify
+    could be anybody's."""
+    email = claims.get("email")
+    return email if isinstance(email, str) and email.isprintable() and claims.get("email_verified") is True else ""
 
 
 def _lineage(claim: Any) -> list[list[str]]:

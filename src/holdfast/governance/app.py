@@ -26,6 +26,7 @@ from holdfast.governance.budgets.service import Budgets
 from holdfast.governance.directory.desk import ACTIONS as DIRECTORY_ACTIONS
 from holdfast.governance.directory.desk import ROOT as DIRECTORY
 from holdfast.governance.directory.service import Directory
+from holdfast.governance.directory.token_sign_ins import TokenSignIns
 from holdfast.governance.inbox import desk as inbox_desk
 from holdfast.governance.inbox.assembly import inbox_of
 from holdfast.governance.inbox.desk import InboxDesk
@@ -134,6 +135,7 @@ class Governance:
         self.changes = Changes(self.store)
         self.organisation = Organisation(self.store, clock.wall_ms)
         self.directory = Directory(self.store, clock.wall_ms)
+        self.sign_ins = TokenSignIns(self.directory, clock.wall_ms)
         self.workflows = Workflows(self.store, self.organisation, clock.wall_ms)
         self.keys = GatewayKeys(
             self.store, self.organisation, clock.wall_ms, self.changes, operator_tenant=operator_tenant
@@ -165,6 +167,7 @@ class Governance:
             self.store, self.organisation, self.workflows, EvidenceReader(self.store, reckonings), clock.wall_ms
         )
         self.plan.ideas = self.workflow_desk.intake.templates
+        self.workflows.same = self.plan.same = self.directory.same
         self.workflows.launch_check = self.plan.launch_check
         self.workflows.production_check = self.plan.production_check
         self.plan_watch = PlanWatch(self.plan)
@@ -229,6 +232,8 @@ class Governance:
                 self.changes.follow(domain, refresh)
             await self.changes.start()
             running.push_async_callback(self.changes.stop)
+            self.sign_ins.start()
+            running.push_async_callback(self.sign_ins.stop)
             self.organisation.start()
             running.push_async_callback(self.organisation.stop)
             self.keys.start()

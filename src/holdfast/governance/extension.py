@@ -150,7 +150,9 @@ class GovernanceExtension(Extension):
 
     async def start(self, services: Services) -> None:
         """See ``Extension``."""
-        await self._of(services).start(services.hub.engine, services.hub.news.listen)
+        governance = self._of(services)
+        await governance.start(services.hub.engine, services.hub.news.listen)
+        services.listener.verifier.seen = governance.sign_ins.see
 
     async def stop(self) -> None:
         """See ``Extension``."""

@@ -223,6 +223,8 @@ PLAN_FILE_BYTES = 256 << 20  # a plan as a file, for whoever verifies it
 # the directory
 DIRECTORY_PEOPLE = 200_000  # of one tenant, and as many groups
 DIRECTORY_NAME_CHARS = 256  # of a user name, an address, a unit
+DIRECTORY_ADDRESSES = 16  # further ones of one person, by which they are found
+DIRECTORY_LOGINS = 16  # names of one person under which they sign in; those under a further one are nobody's
 DIRECTORY_TOKENS = 20  # of one tenant that are good
 DIRECTORY_TOKEN_S = 366 * 86_400.0  # the longest life of a token
 DIRECTORY_HEARD_S = 60.0  # when the directory spoke last is known to the minute
@@ -240,6 +242,11 @@ DIRECTORY_PAGE_BYTES = 8 << 20  # of them together; further pages have the rest
 DIRECTORY_SCAN_ROWS = 20_000  # resources that a filter looks at; the rest has to be narrowed by a name or an id
 DIRECTORY_USER_BYTES = 64 << 10  # the document of one person
 DIRECTORY_GROUP_BYTES = 4 << 20  # the document of one group, with its members
+DIRECTORY_SIGN_INS = (
+    2_000  # seen with tokens, that wait to be noted; with more, a further one is noted when it is seen again
+)
+DIRECTORY_SIGN_INS_S = 60.0  # between two notes of them
+DIRECTORY_SIGN_IN_MS = 3_600_000  # when somebody signed in last is noted again once it is later by so much
 DIRECTORY_CALL_S = 30.0  # for one request, with what it asks of the store
 DIRECTORY_CHANGED_TIMES = 4  # a PATCH is tried again so often when another process changed the same resource meanwhile
 
@@ -251,6 +258,8 @@ WORKFLOWS = 5_000  # of one tenant
 WORKFLOW_PAGE_ROWS = 500  # steps, versions, ideas or seen names in one answer
 WORKFLOW_RUN_BYTES = 8 << 20  # of a session's log, read to count the tools of one run; beyond, it is lost
 WORKFLOW_RUN_TOOLS = 100  # different tools of one run that are named
+WORKFLOW_ERROR_CHARS = 64  # of the code with which a tool failed
+WORKFLOW_APPROVAL_MS = 86_400_000  # after its deadline, an approval of which nobody said what became of it is forgotten
 WORKFLOW_RUN_FAN = 8  # runs whose events are read at the same time
 IDEA_ANSWER_MS = 180 * 86_400_000  # for which what a person answered of an idea is believed
 IDEAS = 2_000  # of one tenant
@@ -268,5 +277,12 @@ INBOX_SHOWN = 20  # items that a person is shown at once, unless they ask for mo
 INBOX_SHOWN_MOST = 200  # at once
 INBOX_HISTORY_ROWS = 500  # closed items in one answer
 INBOX_HANDLED = 5_000  # closed items by which handling times are measured
+INBOX_APPROVAL_AFTER_MS = (
+    600_000  # an approval waits in its session so long before it is an item: who sits there decides
+)
+INBOX_APPROVAL_LEAST_MS = 3_600_000  # one that waits for less altogether is none: nobody could come in time
+INBOX_WEEK_LEAST = 5  # runs of a week that were edited, asked again, or failed; or calls of a tool that failed
+INBOX_WEEK_PERCENT = 10  # and at least so much of all of them
+INBOX_WEEK_TASKS = 1_000  # tasks, or tools, of a tenant's week that are looked at, those of which there were most
 INBOX_DIGEST_ROWS = 10  # items that one digest names; others are counted
 INBOX_DIGEST_HOUR = 7  # of the organisation's day, from which on a digest is told

@@ -66,6 +66,7 @@ class OpenedStore:
         )  # fmt: skip
         self.plan = Rollout(store, self.organisation, self.workflows, EvidenceReader(store, reckonings), now_ms)
         self.plan.ideas = Intake(store, self.workflows, now_ms).templates
+        self.workflows.same = self.plan.same = self.directory.same
         self.workflows.launch_check = self.plan.launch_check
         self.workflows.production_check = self.plan.production_check
 

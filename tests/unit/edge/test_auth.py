@@ -179,3 +179,27 @@ def test_a_sign_in_that_is_no_moment_or_lies_ahead_is_none(moment: object) -> No
 def test_a_label_that_says_of_a_sign_in_what_cannot_be_is_refused(value: str) -> None:
     assert code_of(jwt.encode(claims(labels={"sign_in": value}), SECRET, "HS256")) == "auth.invalid"
     assert code_of(jwt.encode(claims(labels={"sign_in": value}, sub="agent:a"), SECRET, "HS256")) == "auth.invalid"
+
+
+def test_a_sign_in_is_seen_where_a_person_comes_with_their_own_token() -> None:
+    """Not where an agent acts for them, nor with what was minted from theirs: then they did not come."""
+    verifier, seen = auth.Verifier(Settings(), SECRET), list[tuple[str, str]]()
+    verifier.seen = lambda principal, email: seen.append((principal.actor, email))
+    before = int(time.time()) - 600
+    for changes in (
+        {"auth_time": before, "act": {"sub": "agent:writer"}},
+        {"auth_time": before, "act": {}},
+        {"auth_time": before, "lineage": [["t0", "user:ann"]]},
+        {"labels": {"sign_in": str(before)}, "lineage": [["t0", "user:ann"], ["t1", "agent:writer"]]},
+        {"labels": {"sign_in": str(before)}, "sub": "agent:writer"},
+        {"auth_time": int(time.time()) + 86_400},
+        {},
+    ):
+        verifier.verify(jwt.encode(claims(**changes), SECRET, "HS256"))
+    with pytest.raises(Refused):
+        verifier.verify(jwt.encode(claims(auth_time=before, exp=int(time.time()) - 5), SECRET, "HS256"))
+    assert seen == []
+    for email, verified in (("ann@x.example", None), ("ann@x.example", "true"), (7, True), ("ann@x.example", True)):
+        token = claims(auth_time=before, email=email, email_verified=verified)
+        verifier.verify(jwt.encode(token, SECRET, "HS256"))
+    assert seen == [("user:ann", "")] * 3 + [("user:ann", "ann@x.example")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -77,6 +77,13 @@ class Person(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     active: bool = True
 
 
+class TokenSignIn(NamedTuple):
+    """A sign-in that a token speaks of: when it was, Unix ms, and the address that its issuer has verified; empty for none."""
+
+    at_ms: int
+    email: str = ""
+
+
 class ImportedPeople(msgspec.Struct, frozen=True):
     """What a file came to.
 
@@ -103,47 +110,6 @@ class DirectoryToken(msgspec.Struct, frozen=True, kw_only=True):
     expires_ms: int
     revoked_ms: int | None = None
     revoked_by: str = ""
-
-
-class PeopleIndex:
-    """The people of one tenant, by id, by name and by address."""
-
-    def __init__(self) -> None:
-        self._people: dict[str, DirectoryPerson] = {}
-        self._names: dict[str, set[str]] = {}
-        self._emails: dict[str, set[str]] = {}
-
-    def put(self, person: DirectoryPerson) -> None:
-        """Have somebody as they are now."""
-        self.drop(person.id)
-        self._people[person.id] = person
-        for index, name in self._places(person):
-            index.setdefault(name, set()).add(person.id)
-
-    def drop(self, ident: str) -> DirectoryPerson | None:
-        """Forget somebody; who that was."""
-        person = self._people.pop(ident, None)
-        if person is not None:
-            for index, name in self._places(person):
-                found = index[name]
-                found.discard(ident)
-                if not found:
-                    del index[name]
-        return person
-
-    def _places(self, person: DirectoryPerson) -> list[tuple[dict[str, set[str]], str]]:
-        places = [(self._names, name_key(person.user_name)), (self._emails, name_key(person.email))]
-        return [(index, name) for index, name in places if name]
-
-    def find(self, name: str) -> DirectoryPerson | None:
-        """Somebody by user name, else by address; None for nobody, and where it could be several."""
-        key = name_key(name)
-        found = self._names.get(key) or self._emails.get(key) or set()
-        return self._people[next(iter(found))] if len(found) == 1 else None
-
-    def everybody(self) -> list[DirectoryPerson]:
-        """All of them, by user name."""
-        return sorted(self._people.values(), key=lambda person: (name_key(person.user_name), person.id))
 
 
 def document_of(person: Person) -> dict[str, Any]:

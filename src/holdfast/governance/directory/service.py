@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -19,12 +19,13 @@ from holdfast.governance.directory.model import (
     DirectoryPerson,
     DirectoryToken,
     ImportedPeople,
-    PeopleIndex,
     Person,
     Source,
+    TokenSignIn,
     document_of,
     name_key,
 )
+from holdfast.governance.directory.names import PeopleIndex
 from holdfast.governance.store.store import Store
 
 DOMAIN: Final = statements.DOMAIN
@@ -55,15 +56,19 @@ class Directory:
         async with self._refreshing:  # who began to read earlier must not have the last word
             number = self._number
             news = await self._store.read(lambda connection: statements.read_since(connection, number))
+            more = defaultdict[tuple[str, str], list[str]](list)
+            for tenant, kind, key, ident in news.names:
+                if kind == "address":
+                    more[tenant, ident].append(key)
             for tenant, ident, person in news.people:
                 index = self._people.setdefault(tenant, PeopleIndex())
                 if person is None:
-                    former = index.drop(ident)
-                    if former is not None:
-                        names = {name_key(former.user_name), name_key(former.email)} - {""}
-                        self._deleted |= {(tenant, name) for name in names}
+                    self._deleted |= {(tenant, name) for name in index.drop(ident)}
                 else:
-                    index.put(person)
+                    index.put(person, more[tenant, ident])
+            for tenant, kind, key, ident in news.names:
+                if kind == "login":
+                    self._people.setdefault(tenant, PeopleIndex()).login(key, ident)
             self._sign_ins |= {(tenant, name): at_ms for tenant, name, at_ms in news.sign_ins}
             syncs: dict[str, dict[str, int]] = {}
             for tenant, source, at_ms in news.syncs:
@@ -74,14 +79,33 @@ class Directory:
 
     # --- answered without waiting ---------------------------------------------------------------------------------------
     def person(self, tenant: str, name: str) -> DirectoryPerson | None:
-        """Somebody by user name, else by primary address, capitals aside. None for nobody, for somebody who was deleted, and
-        where an address is that of several. Whoever is not ``active`` is answered, too."""
+        """Somebody by a name of theirs (``names.py``), capitals aside. None for nobody, for somebody who was deleted, and where
+        it is that of several. Whoever is not ``active`` is answered, too."""
         return self._index(tenant).find(name)
 
     def is_deleted(self, tenant: str, name: str) -> bool:
         """Whether somebody was here and was deleted since this process began. Who was never here, such as an owner whom the
         first synchronisation has not brought yet, was not."""
         return (tenant, name_key(name)) in self._deleted and self.person(tenant, name) is None
+
+    def candidates(self, tenant: str, name: str) -> list[DirectoryPerson]:
+        """Those whom a name may mean: where these are several, it is nobody's."""
+        return self._index(tenant).candidates(name)
+
+    def names(self, tenant: str, name: str) -> frozenset[str]:
+        """All names of whoever goes under this one, as names are compared (``name_key``); the name alone where that is nobody,
+        or could be several."""
+        return self._index(tenant).names(name)
+
+    def same(self, tenant: str, name: str, other: str) -> bool:
+        """Whether two names are one person's. An empty one is nobody's."""
+        return bool(name.strip()) and name_key(name) in self.names(tenant, other)
+
+    def is_unproven(self, tenant: str, login: Person) -> bool:
+        """Whether somebody logs in under a name that is the address of somebody here, and the provider did not verify that it
+        is theirs: anybody may have written it there."""
+        by = self._index(tenant).kind_of(login.user_name)
+        return by in ("email", "address") and not self.same(tenant, login.email, login.user_name)
 
     def people(self, tenant: str) -> list[DirectoryPerson]:
         """Everybody, by user name."""
@@ -93,11 +117,14 @@ class Directory:
 
     def signed_in_ms(self, tenant: str, name: str) -> int | None:
         """When somebody signed in interactively last, Unix ms; None where that was not seen."""
-        names = {name_key(name)}
-        person = self.person(tenant, name)
-        if person is not None:
-            names |= {name_key(person.user_name), name_key(person.email)}
-        return max((at for one in names if (at := self._sign_ins.get((tenant, one))) is not None), default=None)
+        return max(
+            (at for one in self.names(tenant, name) if (at := self._sign_ins.get((tenant, one))) is not None),
+            default=None,
+        )
+
+    def noted_ms(self, tenant: str, key: str) -> int:
+        """When somebody signed in last under exactly this name (as ``name_key`` has it), Unix ms; 0 for never."""
+        return self._sign_ins.get((tenant, key), 0)
 
     def source(self, tenant: str) -> Source | None:
         """Who keeps the people of a tenant: SCIM where it ever spoke, else files; None where there are only logins, or
@@ -118,6 +145,31 @@ class Directory:
         if await self._store.write(lambda connection: statements.sign_in(connection, tenant, name, at_ms)):
             await self.refresh()
 
+    async def sign_ins(self, seen: Mapping[tuple[str, str], TokenSignIn]) -> None:
+        """Several people signed in, by tenant and name. Beyond as many as a directory has people nobody new is noted.
+
+        Raises:
+            Unavailable: of the store.
+        """
+        news = [(*who, one) for who, one in seen.items() if self.noted_ms(*who) < one.at_ms]
+        if not news:
+            return
+
+        def work(connection: Connection) -> None:
+            left = {
+                tenant: limits.DIRECTORY_PEOPLE - statements.count_sign_ins(connection, tenant) for tenant, _, _ in news
+            }
+            for tenant, name, one in news:
+                if (tenant, name) not in self._sign_ins:
+                    left[tenant] -= 1
+                    if left[tenant] < 0:
+                        continue
+                statements.sign_in(connection, tenant, name, one.at_ms)
+                statements.note_login(connection, tenant, name, one.email)
+
+        await self._store.write(work)
+        await self.refresh()
+
     async def login(self, tenant: str, login: Person, at_ms: int) -> None:
         """Somebody logged in with OpenID Connect, and showed who they are at ``at_ms``. What the provider said of them is kept where no directory keeps people:
         SCIM and files have the last word.
@@ -130,6 +182,8 @@ class Directory:
 
         def work(connection: Connection) -> None:
             statements.sign_in(connection, tenant, login.user_name, at_ms)
+            if statements.note_login(connection, tenant, login.user_name, login.email):
+                return  # somebody who is there, under another name
             found = statements.find(connection, tenant, login.user_name)
             if statements.last_sync(connection, tenant, "scim") is not None or (found and found.source != "oidc"):
                 return

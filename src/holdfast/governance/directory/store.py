@@ -9,11 +9,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, Select, delete, func, select, update
 
 from holdfast.governance import limits
 from holdfast.governance.directory.model import DirectoryPerson, DirectoryToken, Source, name_key
+from holdfast.governance.directory.names import addresses, own_names, resolve_ids
 from holdfast.governance.store.changes import change_number, count_change
+from holdfast.governance.store.tables.directory import directory_names as names
 from holdfast.governance.store.tables.directory import directory_people as people
 from holdfast.governance.store.tables.directory import directory_sign_ins as sign_ins
 from holdfast.governance.store.tables.directory import directory_syncs as syncs
@@ -28,7 +30,9 @@ class DirectoryNews(NamedTuple):
 
     Attributes:
         number: of the last change that is in here.
-        people: tenant and person; None beside the id of somebody who was deleted.
+        people: tenant, id and person; None for somebody who was deleted.
+        names: tenant, kind, name and id, of what the rows of people do not have themselves: all further addresses of those
+            people, and under which names somebody signed in.
         sign_ins: tenant, name and Unix ms.
         tokens: all of them, each with its hash.
         syncs: all of them: tenant, source and Unix ms.
@@ -36,6 +40,7 @@ class DirectoryNews(NamedTuple):
 
     number: int
     people: Sequence[tuple[str, str, DirectoryPerson | None]]
+    names: Sequence[tuple[str, str, str, str]]
     sign_ins: Sequence[tuple[str, str, int]]
     tokens: Sequence[tuple[DirectoryToken, str]]
     syncs: Sequence[tuple[str, str, int]]
@@ -49,14 +54,16 @@ def read_since(connection: Connection, number: int) -> DirectoryNews:
         (row.tenant, row.id, None if row.deleted else person_of(row[2:]))
         for row in connection.execute(wanted.order_by(people.c.change))
     ]
+    more = select(names.c.tenant, names.c.kind, names.c.name_key, names.c.id).order_by(names.c.change)
+    more = more.where(names.c.change > number, names.c.kind.in_(("address", "login")))
     seen = select(sign_ins.c.tenant, sign_ins.c.person, sign_ins.c.at_ms).where(sign_ins.c.change > number)
-    names = DirectoryToken.__struct_fields__
+    fields = DirectoryToken.__struct_fields__
     listed = [
-        (DirectoryToken(**{name: row[name] for name in names}), row["hash"])
+        (DirectoryToken(**{name: row[name] for name in fields}), row["hash"])
         for row in connection.execute(select(tokens)).mappings()
     ]
     return DirectoryNews(
-        last, found, [tuple(row) for row in connection.execute(seen)], listed,
+        last, found, [tuple(row) for row in connection.execute(more)], [tuple(row) for row in connection.execute(seen)], listed,
         [tuple(row) for row in connection.execute(select(syncs.c.tenant, syncs.c.source, syncs.c.at_ms))],
     )  # fmt: skip
 
@@ -104,6 +111,23 @@ def put(connection: Connection, tenant: str, person: DirectoryPerson, document: 
     where = people.c.tenant == tenant, people.c.id == person.id
     if not connection.execute(update(people).where(*where).values(values)).rowcount:
         connection.execute(people.insert(), {"tenant": tenant, **values})
+    mine = names.c.tenant == tenant, names.c.id == person.id, names.c.kind != "login"
+    connection.execute(delete(names).where(*mine))
+    found = [*own_names(person), *(("address", key) for key in addresses(person, document))]
+    rows = [{"tenant": tenant, "kind": kind, "name_key": key, "id": person.id, "change": number} for kind, key in found]
+    connection.execute(names.insert(), rows)
+    if person.source != "oidc" and person.email:
+        _take_over(connection, tenant, person, number)
+
+
+def _take_over(connection: Connection, tenant: str, person: DirectoryPerson, number: int) -> None:
+    """Whoever logged in with the address of somebody, before a directory had them, is that one under another name."""
+    same = names.c.tenant == people.c.tenant, names.c.id == people.c.id, names.c.kind == "email"
+    wanted = select(people.c.id, people.c.user_name).where(*same, people.c.tenant == tenant, people.c.source == "oidc")
+    wanted = wanted.where(names.c.name_key == name_key(person.email), people.c.id != person.id)
+    for row in connection.execute(wanted).all():
+        remove(connection, tenant, row.id, number, person.changed_ms)
+        note_login(connection, tenant, row.user_name, person.email)
 
 
 def remove(connection: Connection, tenant: str, ident: str, number: int, now_ms: int) -> None:
@@ -112,6 +136,32 @@ def remove(connection: Connection, tenant: str, ident: str, number: int, now_ms:
     values = {**empty, "name_key": f"\n{ident}", "active": False, "document": {}, "deleted": True}
     where = people.c.tenant == tenant, people.c.id == ident
     connection.execute(update(people).where(*where).values(**values, change=number, changed_ms=now_ms))
+    connection.execute(delete(names).where(names.c.tenant == tenant, names.c.id == ident))
+
+
+def note_login(connection: Connection, tenant: str, name: str, email: str) -> bool:
+    """Somebody signed in under a name, and showed a verified address: whoever the directory finds by it goes under that name
+    from now on. Not where the directory has a word of its own on the name, and where the address is nobody's. Whether that
+    is somebody who is here under another name."""
+    key = name_key(name)
+    there = {row.kind: row.id for row in connection.execute(_named(tenant, key))}
+    if set(there) - {"login"}:
+        return "user_name" not in there
+    found = resolve_ids(
+        (row.kind, row.id) for row in connection.execute(_named(tenant, name_key(email))) if row.kind != "login"
+    )
+    if not key or len(found) != 1 or there.get("login") == found[0]:
+        return "login" in there
+    mine = names.c.tenant == tenant, names.c.id == found[0], names.c.kind == "login"
+    if connection.execute(select(func.count()).where(*mine)).scalar_one() < limits.DIRECTORY_LOGINS:
+        login = {"tenant": tenant, "name_key": key, "kind": "login"}
+        connection.execute(delete(names).where(*(names.c[column] == value for column, value in login.items())))
+        connection.execute(names.insert(), {**login, "id": found[0], "change": next_number(connection)})
+    return True
+
+
+def _named(tenant: str, key: str) -> Select[tuple[str, str]]:
+    return select(names.c.kind, names.c.id).where(names.c.tenant == tenant, names.c.name_key == key)
 
 
 # --- when
@@ -128,6 +178,11 @@ def sign_in(connection: Connection, tenant: str, name: str, at_ms: int) -> bool:
     else:
         connection.execute(update(sign_ins).where(*where).values(values))
     return True
+
+
+def count_sign_ins(connection: Connection, tenant: str) -> int:
+    """How many people of a tenant were ever seen to sign in."""
+    return int(connection.execute(select(func.count()).where(sign_ins.c.tenant == tenant)).scalar_one())
 
 
 def last_sync(connection: Connection, tenant: str, source: Source) -> int | None:

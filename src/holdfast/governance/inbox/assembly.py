@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from holdfast.governance.budgets.model import Budget
 from holdfast.governance.directory.service import Directory
 from holdfast.governance.inbox.service import OwnerInbox
+from holdfast.governance.inbox.sources.approvals import ApprovalConditions
 from holdfast.governance.inbox.sources.ideas import IdeaConditions
 from holdfast.governance.inbox.sources.people import PeopleConditions
 from holdfast.governance.inbox.sources.plan import PlanConditions
 from holdfast.governance.inbox.sources.requests import RequestConditions
+from holdfast.governance.inbox.sources.tools import ToolConditions
 from holdfast.governance.inbox.sources.waivers import WaiverConditions
 from holdfast.governance.inbox.sources.work import WorkConditions
 from holdfast.governance.messages.outbox import Way
@@ -38,5 +40,7 @@ def inbox_of(
         WaiverConditions(plan, directory),
         IdeaConditions(database),
         WorkConditions(database, workflows, directory),
+        ToolConditions(database, workflows, directory),
+        ApprovalConditions(database, workflows, directory, organisation.zone),
     ]
     return inbox

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final, Literal, get_args
 
 import msgspec
+
+from holdfast.governance.directory.model import name_key
 
 Severity = Literal["high", "normal", "low"]
 SEVERITIES: Final[tuple[Severity, ...]] = get_args(Severity)
@@ -103,6 +106,6 @@ class InboxItem(msgspec.Struct, frozen=True, kw_only=True):
         return (not self.stops, due, SEVERITIES.index(self.severity), self.opened_ms, self.key)
 
 
-def is_of(item: InboxItem, person: str) -> bool:
-    """Whether it is somebody's to do."""
-    return bool(item.person) and item.person.casefold() == person.casefold()
+def is_of(item: InboxItem, names: Collection[str]) -> bool:
+    """Whether it is somebody's to do who has these names, as names are compared."""
+    return bool(item.person) and name_key(item.person) in names

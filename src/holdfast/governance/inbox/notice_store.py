@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from holdfast.governance.inbox.notices import InboxNotice
 from holdfast.governance.store.tables.inbox import inbox_notices as notices
@@ -33,11 +33,11 @@ def add(connection: Connection, found: Sequence[InboxNotice]) -> list[InboxNotic
     return fresh
 
 
-def listed(connection: Connection, tenant: str, person: str | None, limit: int) -> list[InboxNotice]:
-    """What was told, the newest first."""
+def listed(connection: Connection, tenant: str, names: Collection[str] | None, limit: int) -> list[InboxNotice]:
+    """What was told, the newest first; to whoever has one of these names, or to all."""
     wanted = select(notices).where(notices.c.tenant == tenant)
-    if person is not None:
-        wanted = wanted.where(notices.c.person == person)
+    if names is not None:
+        wanted = wanted.where(func.lower(notices.c.person).in_(sorted(names)))
     rows = connection.execute(wanted.order_by(notices.c.at_ms.desc(), notices.c.id).limit(limit)).mappings()
     return [notice_of(row) for row in rows]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from holdfast.governance.directory.model import DirectoryPerson
@@ -25,7 +25,13 @@ class InboxPeople(Protocol):
     """Who is who (``directory``)."""
 
     def person(self, tenant: str, name: str, /) -> DirectoryPerson | None:
-        """Somebody by name; None for nobody."""
+        """Somebody by a name of theirs; None for nobody."""
+
+    def candidates(self, tenant: str, name: str, /) -> Sequence[DirectoryPerson]:
+        """Those whom a name may mean."""
+
+    def names(self, tenant: str, name: str, /) -> Collection[str]:
+        """All names of whoever goes under this one, as they are compared."""
 
     def is_deleted(self, tenant: str, name: str, /) -> bool:
         """Whether somebody was there and was deleted."""
@@ -49,17 +55,17 @@ class Answerable(Protocol):
 
 def has_left(people: InboxPeople, tenant: str, name: str) -> bool:
     """Whether somebody works here no more, as a directory says that has ever spoken. Without one nobody has left, nor has
-    somebody whom it never had: provisioning brings people one by one, and the deputy may come first."""
+    somebody whom it never had: provisioning brings people one by one, and the deputy may come first. Of several whom a name may
+    mean it is the last: nobody makes somebody else leave by taking on their address."""
     if people.heard_ms(tenant) is None:
         return False
-    found = people.person(tenant, name)
-    return not found.active if found is not None else people.is_deleted(tenant, name)
+    found = people.candidates(tenant, name)
+    return not any(one.active for one in found) if found else people.is_deleted(tenant, name)
 
 
 def is_here(people: InboxPeople, tenant: str, name: str) -> bool:
     """Whether somebody works here, as a directory says that has ever spoken. Without one everybody does."""
-    found = people.person(tenant, name)
-    return people.heard_ms(tenant) is None or (found is not None and found.active)
+    return people.heard_ms(tenant) is None or any(one.active for one in people.candidates(tenant, name))
 
 
 def responsible(people: InboxPeople, tenant: str, workflow: Answerable) -> str:

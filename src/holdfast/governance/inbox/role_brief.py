@@ -11,6 +11,7 @@ WORDS: Final = {
     "gate": "mend gates of the plan", "alarm": "answer alarms of production", "budget": "decide requests for more money",
     "accept": "renew who answers for it", "people": "see that somebody answers for it", "waiver": "settle waivers before they end",
     "idea": "judge new ideas", "approval": "decide approvals that wait in sessions", "work": "look at answers that people edited or asked again",
+    "tool": "mend tools that fail",
 }  # fmt: skip
 """What the items of a family are, as a task."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import zoneinfo
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -153,6 +153,10 @@ class OwnerInbox:
         )  # fmt: skip
 
     # --- read
+    def names(self, tenant: str, person: str | None) -> Collection[str] | None:
+        """All names of somebody, as they are compared: items may name them otherwise than they sign in. None for everybody."""
+        return None if person is None else self._people.names(tenant, person)
+
     async def listed(
         self, tenant: str, person: str | None, limit: int = limits.INBOX_SHOWN, workflow: str = ""
     ) -> InboxPage:
@@ -160,10 +164,10 @@ class OwnerInbox:
         items, looks = await self._store.read(
             lambda connection: (store.open_items(connection, tenant), store.looked(connection, tenant))
         )
-        now_ms = self.now_ms()
+        now_ms, names = self.now_ms(), self.names(tenant, person)
         wanted = [
             item for item in items
-            if (person is None or is_of(item, person)) and workflow in ("", item.workflow)
+            if (names is None or is_of(item, names)) and workflow in ("", item.workflow)
         ]  # fmt: skip
         wanted.sort(key=lambda item: item.rank(now_ms))
         limit = max(1, min(limit, limits.INBOX_SHOWN_MOST))
@@ -177,9 +181,11 @@ class OwnerInbox:
             Refused: ``inbox.not_found``.
         """
 
+        names = self.names(tenant, reader) or ()
+
         def work(connection: Connection) -> InboxItem:
             found = _found(store.find(connection, tenant, ident), ident)
-            if found.closed_ms is not None or found.seen_ms or not is_of(found, reader):
+            if found.closed_ms is not None or found.seen_ms or not is_of(found, names):
                 return found
             seen = replace(found, seen_ms=self.now_ms(), seen_by=reader)
             store.put(connection, (), (seen,))
@@ -215,11 +221,13 @@ class OwnerInbox:
     ) -> list[InboxItem]:
         """Closed items, the last first. Raises of the store."""
         limit = max(1, min(limit, limits.INBOX_HISTORY_ROWS))
-        return await self._store.read(lambda connection: store.history(connection, tenant, person, workflow, limit))
+        names = self.names(tenant, person)
+        return await self._store.read(lambda connection: store.history(connection, tenant, names, workflow, limit))
 
     async def notices(self, tenant: str, person: str | None, limit: int = limits.INBOX_SHOWN) -> list[InboxNotice]:
         """What people were told, the newest first. Raises of the store."""
-        return await self._store.read(lambda connection: notice_store.listed(connection, tenant, person, limit))
+        names = self.names(tenant, person)
+        return await self._store.read(lambda connection: notice_store.listed(connection, tenant, names, limit))
 
     async def load(self, tenant: str, workflow: str, owner_week: float) -> OwnerLoad:
         """What a workflow needs of who answers for it, beside the hours that they have. Raises of the store."""

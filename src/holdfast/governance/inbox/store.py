@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -53,12 +53,17 @@ def handled_since(connection: Connection, tenant: str, since_ms: int) -> list[In
 
 
 def history(
-    connection: Connection, tenant: str, person: str | None, workflow: str, limit: int, before_ms: int | None = None
+    connection: Connection,
+    tenant: str,
+    names: Collection[str] | None,
+    workflow: str,
+    limit: int,
+    before_ms: int | None = None,
 ) -> list[InboxItem]:
-    """Closed items, the last first, of a person or of all."""
+    """Closed items, the last first, of whoever has one of these names, or of all."""
     wanted = select(*_FIELDS).where(items.c.tenant == tenant, items.c.closed_ms.is_not(None))
-    if person is not None:
-        wanted = wanted.where(func.lower(items.c.person) == person.lower())
+    if names is not None:
+        wanted = wanted.where(func.lower(items.c.person).in_(sorted(names)))
     if workflow:
         wanted = wanted.where(items.c.workflow == workflow)
     if before_ms is not None:

@@ -68,6 +68,9 @@ class Login(msgspec.Struct, frozen=True):
 class SignIns(Protocol):
     """Is told who signs in: ``directory/service.py``."""
 
+    def is_unproven(self, tenant: str, login: Person, /) -> bool:
+        """Whether somebody logs in under a name that is somebody's address, and the provider did not verify that it is theirs."""
+
     async def login(self, tenant: str, login: Person, at_ms: int) -> None:
         """Somebody logged in; ``at_ms``: when they showed who they are, Unix ms."""
 

@@ -106,6 +106,7 @@ class Logins:
             detail = f"{identity.actor} is in none of the groups that have a role here"
             fix = f"Ask {self._config.contact} to put you into one of them."
             raise Refused("login.refused", detail, fix=fix)
+        self._check_name(identity)
         secret = secrets.token_urlsafe(32)
         signed_in_ms = min(now_ms, now_ms if identity.signed_in_s is None else identity.signed_in_s * 1_000)
         login = Login(
@@ -122,6 +123,13 @@ class Logins:
         await self._note(login, identity, signed_in_ms)
         log.info("%s logged in as %s", login.actor, ", ".join(login.roles))
         return secret, pending.then
+
+    def _check_name(self, identity: Identity) -> None:
+        """Nobody becomes the owner of a workflow by writing an owner's address where the provider lets them write."""
+        if self._sign_ins is not None and self._sign_ins.is_unproven(self._config.tenant, identity.person):
+            detail = f"{identity.actor:.140} is the address of somebody in the directory, and the provider has not verified it"
+            fix = "Have the provider send email_verified, or name people by another claim: HOLDFAST_GOVERNANCE_OIDC_ACTOR_CLAIM."
+            raise Refused("login.refused", detail, fix=fix)
 
     async def _note(self, login: Login, identity: Identity, at_ms: int) -> None:
         if self._sign_ins is None:

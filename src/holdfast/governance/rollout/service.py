@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from holdfast.errors import Refused
 from holdfast.governance import limits
+from holdfast.governance.directory.names import SameName, literally
 from holdfast.governance.operations.port import GateFailure
 from holdfast.governance.organisation.dates import day_start_ms
 from holdfast.governance.organisation.service import Organisation
@@ -60,6 +61,7 @@ class Rollout:
     Attributes:
         before_compute: awaited before anything is computed: a deputy stands in for an owner who left before a gate sees that
             the owner is gone.
+        same: whether two names are one person's.
         validations: reports about builds, and which of them serve.
 
     Args:
@@ -84,7 +86,7 @@ class Rollout:
         self._refreshing = asyncio.Lock()
         self.validations = Validations(database, now_ms)
         self.before_compute: BeforeCompute = _nothing_first
-
+        self.same: SameName = literally
         self.ideas: IdeaRows = _no_ideas
         self._forgot_ms = 0
 
@@ -329,8 +331,9 @@ class Rollout:
         if kind != "user":
             raise Refused("waiver.invalid", f"{by:.140} is no person: people waive")
         office = waivers.office_of(
-            person, sponsor=facts[0].sponsor if facts else "", owners=owners, may_waive=may_waive
-        )
+            person, sponsor=facts[0].sponsor if facts else "", owners=owners, may_waive=may_waive,
+            same=lambda name, other: self.same(tenant, name, other),
+        )  # fmt: skip
         now_ms = self._now_ms()
 
         def work(connection: Connection) -> GateWaiver:
@@ -364,10 +367,11 @@ class Rollout:
                 not set them.
         """
         profiles.checked(base, thresholds)
-        person = by.partition(":")[2].casefold()
+        person = by.partition(":")[2]
         owned = [
-            one.workflow for one in self.workflows(tenant) if person in (one.owner.casefold(), one.deputy.casefold())
-        ]
+            one.workflow for one in self.workflows(tenant)
+            if any(self.same(tenant, person, name) for name in (one.owner, one.deputy))
+        ]  # fmt: skip
         if owned:
             raise Refused(
                 "workflow.invalid", f"{person} answers for {owned[0]}: somebody else sets the numbers of its gates"

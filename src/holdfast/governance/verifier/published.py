@@ -52,7 +52,8 @@ PUBLISHED: Final[dict[str, PublishedGate]] = {
         money.accounts, ("weeks", "weeks_spent", "units"), {"weeks": 13, "usd": 1, "ppm": 5_000}, of_organisation=True
     ),
     "6.a": PublishedGate(
-        owner.owner, ("workflow", "directory", "people", "acceptances", "sign_ins", "succession"),
+        owner.owner,
+        ("workflow", "directory", "people", "person_names", "acceptances", "sign_ins", "succession"),
         {"directory_h": 24, "accepted_days": 180, "sign_in_days": 30, "succession_days": 14, "own_unit": 1, "central_it": "it,central-it"},
     ),
     "6.b": PublishedGate(

@@ -43,6 +43,7 @@ REREADING: Final[Mapping[str, Rereading]] = {
     "workflow": Rereading("state", ("workflows",)),
     "manifest_tools": Rereading("state", ("workflows",)),
     "people": Rereading("state", ("directory", "workflows")),
+    "person_names": Rereading("state", ("directory", "workflows")),
     "acceptances": Rereading("only grows", ("workflows",), ("role", "person"), "at_ms"),
     "sign_ins": Rereading("newest", ("directory", "workflows"), ("person",), "at_ms"),
     "directory": Rereading("newest", ("directory",), ("source",), "at_ms"),

@@ -201,7 +201,7 @@ class WorkflowDesk:
         person = call.body.person or own
         if call.principal is not None:
             by_agent = any(minter.startswith("agent:") for minter in call.principal.minters)
-            if by_agent or not call.by.startswith("user:") or person != own:
+            if by_agent or not call.by.startswith("user:") or not self.workflows.same(call.tenant, person, own):
                 raise Refused("auth.denied", "everybody takes on a role for themselves")
         return {"acceptance": await self.workflows.accept(call.tenant, call.facts["workflow"], person)}
 

@@ -1,4 +1,5 @@
-"""The journal: one row for each run of a session, read from the feed under the name ``journal``.
+"""The journal: one row for each run of a session, and the approvals that wait in it, read from the feed under the name
+``journal``.
 
 What a run did is counted when it has ended, from its own events. Calls of the gateway that name no session have no row here:
 they call no tools and have no ancestry, and the ledger has every one of them under its workflow.
@@ -19,6 +20,7 @@ from holdfast.governance import limits
 from holdfast.governance.feed_consumer import FeedConsumer
 from holdfast.governance.store.store import Store
 from holdfast.governance.workflows import journal_store as store
+from holdfast.governance.workflows import waiting_approvals
 from holdfast.governance.workflows.run_record import JournalRun, RunCounts, count, record_of, run_id
 from holdfast.governance.workflows.service import Workflows
 from holdfast.protocol import events as e
@@ -49,7 +51,12 @@ class RunJournal(FeedConsumer):
 
     async def forget_session(self, tenant: str, session: str) -> int:
         """A session was deleted. How many runs were its. Raises of the store."""
-        return await self._store.write(lambda connection: store.forget_session(connection, tenant, session))
+
+        def work(connection: Connection) -> int:
+            waiting_approvals.forget_session(connection, tenant, session)
+            return store.forget_session(connection, tenant, session)
+
+        return await self._store.write(work)
 
     async def _note_gap(self, position: str, page: FeedPage) -> None:
         log.error("runs: the feed no longer has what came after the position %s", position)
@@ -58,7 +65,8 @@ class RunJournal(FeedConsumer):
 
     async def _take(self, notices: Sequence[Notice]) -> int:
         mine = [one for one in notices if one.data.get("type") in (e.RUN_QUEUED, e.RUN_ENDED) and one.data.get("run")]
-        if not mine:
+        waiting = [one for one in notices if one.data.get("type") in waiting_approvals.TYPES]
+        if not mine and not waiting:
             return 0
         new = [(one, self._record(one)) for one in mine if one.data["type"] == e.RUN_QUEUED]
         ended = [one for one in mine if one.data["type"] == e.RUN_ENDED]
@@ -86,14 +94,17 @@ class RunJournal(FeedConsumer):
                     store.add(connection, record, notice.key.session, notice.data["incarnation"])
                 status = str(notice.data.get("status") or "")
                 news += store.end(connection, notice.key.tenant, _id(notice), notice.data["ts"], status, counts)
+            waiting_approvals.take(connection, waiting, self._workflow_of)
             return news
 
-        return made + (await self._store.write(close) if ended else 0)
+        return made + (await self._store.write(close) if ended or waiting else 0)
+
+    def _workflow_of(self, notice: Notice) -> str:
+        facts = notice.data
+        return self._workflows.workflow_of(notice.key.tenant, facts.get("labels") or {}, facts.get("agent") or "")
 
     def _record(self, notice: Notice) -> JournalRun:
-        tenant, facts = notice.key.tenant, notice.data
-        workflow = self._workflows.workflow_of(tenant, facts.get("labels") or {}, facts.get("agent") or "")
-        return record_of(facts, tenant, workflow)
+        return record_of(notice.data, notice.key.tenant, self._workflow_of(notice))
 
     async def _counts(self, notice: Notice, record: JournalRun | None) -> RunCounts | None:
         """What a run called; None where its events cannot be read any more, or are too many."""
@@ -110,7 +121,8 @@ class RunJournal(FeedConsumer):
         return count(events, record.run, lambda tool: self._workflows.tool_class(tenant, tool)) if events else None
 
     async def _events(self, notice: Notice, queued_seq: int) -> list[Event]:
-        """The tool calls of a session from a position to that of the notice, and the last event; none where they are not all there."""
+        """The tool calls of a session from a position to that of the notice, their errors, and the last event; none where they
+        are not all there."""
         after, last, size = max(0, queued_seq - 1), notice.data["seq"], 0
         found: list[Event] = []
         while after < last:
@@ -122,12 +134,18 @@ class RunJournal(FeedConsumer):
             for frame in frames:
                 size += len(frame.payload)
                 events = decode_frame(frame.payload).events
-                found += [one for one in events if one.seq <= last and one.type in (e.TOOL_START, e.RUN_ENDED)]
+                found += [one for one in events if one.seq <= last and _is_counted(one)]
                 after = max(after, frame.last)
             if size > limits.WORKFLOW_RUN_BYTES and after < last:
                 log.warning("a run has more than %s bytes: what it called is not counted", limits.WORKFLOW_RUN_BYTES)
                 return []
         return found
+
+
+def _is_counted(event: Event) -> bool:
+    if event.type == e.TOOL_RESULT:  # what came of most of them is nobody's business here, and large
+        return event.data.get("error") is not None
+    return event.type in (e.TOOL_START, e.RUN_ENDED)
 
 
 def _id(notice: Notice) -> str:

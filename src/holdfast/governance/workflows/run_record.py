@@ -27,6 +27,7 @@ class JournalRun(msgspec.Struct, frozen=True, kw_only=True):
         sign_in_s: when the person behind it had signed in, Unix seconds; None where nobody had.
         interactive: whether its root was begun by somebody who had signed in within a day.
         test: whether it counts for no gate.
+        task: the type of task, as its label says; None in a row of before that was kept.
         status: how it ended; empty while it has not.
         tools: calls of tools; ``side_effects``: of those that write or are not classed; ``unclassified``, ``memory``.
         counted: whether its tools were counted, all of them.
@@ -57,14 +58,18 @@ class JournalRun(msgspec.Struct, frozen=True, kw_only=True):
     memory: int = 0
     counted: bool = False
     lost: bool = False
+    task: str | None = None
 
 
 class RunToolCount(msgspec.Struct, frozen=True):
-    """How often a run called a tool; ``effect``: what it counted as then, empty where nobody had classed it."""
+    """How often a run called a tool; ``effect``: what it counted as then, empty where nobody had classed it; ``errors``: of its
+    calls that failed, ``error`` the code of the last one."""
 
     tool: str
     effect: str
     calls: int
+    errors: int = 0
+    error: str = ""
 
 
 class RunCounts(msgspec.Struct, frozen=True):
@@ -90,6 +95,7 @@ def record_of(facts: Mapping[str, Any], tenant: str, workflow: str) -> JournalRu
         root=facts["run"], workflow=workflow, agent=facts.get("agent") or "", actor=facts.get("actor") or "",
         usage=claims.get(labels.USAGE, ""), sign_in_s=labels.signed_in_s(claims), interactive=labels.is_interactive(claims, at_ms),
         test=claims.get(labels.TEST) == "yes", queued_ms=at_ms, queued_seq=facts["seq"],
+        task=claims.get(labels.TASK, "")[: limits.ORG_NAME_CHARS],
     )  # fmt: skip
 
 
@@ -102,21 +108,34 @@ def below(child: JournalRun, parent: JournalRun | None) -> JournalRun:
     )  # fmt: skip
 
 
+def error_code(data: Mapping[str, Any]) -> str:
+    """How a call failed, by the result of it; empty for one that did not, or that nobody let happen: a person who denies a
+    call is no error of its tool."""
+    error = data.get("error")
+    if error is None or error is False:
+        return ""
+    code = str(error.get("code") or "error") if isinstance(error, Mapping) else "error"
+    return "" if code in ("tool.denied", "policy.denied") else code[: limits.WORKFLOW_ERROR_CHARS]
+
+
 def count(events: Iterable[Event], run: str, class_of: Callable[[str], ToolClass | None]) -> RunCounts:
     """What a run called, each call once. A tool that nobody classed counts as one that writes."""
-    calls: dict[str, str] = {}
+    calls, failed = dict[str, str](), dict[str, str]()
     for event in events:
+        call = str(event.data.get("toolCallId"))
         if event.run == run and event.type == e.TOOL_START:
-            calls[str(event.data.get("toolCallId"))] = str(event.data.get("toolCallName") or "")[
-                : limits.ORG_NAME_CHARS
-            ]
+            calls[call] = str(event.data.get("toolCallName") or "")[: limits.ORG_NAME_CHARS]
+        elif event.run == run and event.type == e.TOOL_RESULT and (code := error_code(event.data)):
+            failed[call] = code
+    errors = Counter(calls[call] for call in failed if call in calls)
+    last = {calls[call]: code for call, code in failed.items() if call in calls}
     by_tool, by_effect = Counter(calls.values()), Counter[str]()
     named = []
     for tool, number in sorted(by_tool.items()):
         classed = class_of(tool)
         effect = classed.effect if classed is not None else ""
         by_effect[effect] += number
-        named.append(RunToolCount(tool, effect, number))
+        named.append(RunToolCount(tool, effect, number, errors[tool], last.get(tool, "")))
     return RunCounts(
         tools=len(calls), side_effects=by_effect["write"] + by_effect[""], unclassified=by_effect[""],
         memory=by_effect["memory"], by_tool=tuple(named[: limits.WORKFLOW_RUN_TOOLS]),

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from holdfast.errors import Refused, Unavailable
 from holdfast.governance import labels, limits
+from holdfast.governance.directory.names import SameName, literally
 from holdfast.governance.organisation.document import OrganisationFile
 from holdfast.governance.organisation.model import Stage, Unit, Workflow
 from holdfast.governance.organisation.planning import ChangeLine, Described
@@ -72,6 +73,7 @@ class Workflows:
     Attributes:
         launch_check: asked before a pilot begins (door L); ``production_check`` before production (door P). Who judges
             doors sets them; until then they refuse nothing.
+        same: whether two names are one person's.
 
     Args:
         database: the store.
@@ -88,6 +90,7 @@ class Workflows:
         self._refreshing = asyncio.Lock()
         self.launch_check: LaunchCheck = _nothing_against
         self.production_check: LaunchCheck = _nothing_against
+        self.same: SameName = literally
 
     async def refresh(self) -> None:
         """Read everything again. Raises of the store."""
@@ -300,12 +303,15 @@ class Workflows:
         return await self._move(tenant, workflow, to, by, reason)
 
     async def accept(self, tenant: str, workflow: str, person: str) -> RoleAcceptance:
-        """Somebody takes on the role that they have. Raises ``workflow.not_found``; ``workflow.invalid`` for who has none."""
+        """Somebody takes on the role that they have, under whichever of their names: what is kept is the one by which the
+        manifest names them. Raises ``workflow.not_found``; ``workflow.invalid`` for who has none."""
         one = await self._found(tenant, workflow)
-        if not person or person not in (one.owner, one.deputy):
+        theirs = [name for name in (one.owner, one.deputy) if name and self.same(tenant, person, name)]
+        named = person if person in theirs else next(iter(theirs), "")
+        if not named:
             raise Refused("workflow.invalid", f"{person!r:.140} is neither owner nor deputy of {workflow!r}")
         acceptance = RoleAcceptance(
-            tenant=tenant, workflow=workflow, role="owner" if person == one.owner else "deputy", person=person,
+            tenant=tenant, workflow=workflow, role="owner" if named == one.owner else "deputy", person=named,
             at_ms=self._now_ms(),
         )  # fmt: skip
         await self._store.write(lambda connection: store.add_acceptance(connection, acceptance))

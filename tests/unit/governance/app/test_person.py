@@ -78,3 +78,22 @@ async def test_operators_see_how_full_upstreams_are(database: str, clock: FakeCl
                 assert one == {
                     "upstream": "openai", "streams": 8, "reserved": 2, "paused": False, "seated": none, "headless": none,
                 }  # fmt: skip
+
+
+async def test_a_token_of_a_persons_own_is_a_sign_in_and_one_minted_from_it_is_none(
+    database: str, clock: FakeClock, fake: FakeUpstream
+) -> None:
+    async with beside(database, clock, upstream(fake)) as served:
+        assert served.site is not None
+        governance, signed_s = served.governance, clock.wall_ms() // 1_000 - 600
+        said = {"sign_in": str(signed_s)}
+        own = served.site.token("user:ann", tenant="default", labels=said)
+        lent = served.site.token(
+            "user:bob", tenant="default", labels=said, lineage=[("t0", "user:bob"), ("t1", "agent:a")]
+        )
+        for token in (own, lent):
+            async with served.site.http(token) as http:
+                assert (await http.get("/v1/sessions")).status_code == 200
+        await governance.sign_ins.note()
+        assert governance.directory.signed_in_ms("default", "ann") == signed_s * 1_000
+        assert governance.directory.signed_in_ms("default", "bob") is None

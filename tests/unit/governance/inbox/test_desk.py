@@ -9,6 +9,7 @@ import pytest
 from holdfast.errors import Refused
 from holdfast.extensions import Principal
 from holdfast.governance.actions import ActionCall
+from holdfast.governance.directory.model import Person
 from holdfast.governance.inbox import desk
 from holdfast.governance.inbox.desk import InboxDesk
 from holdfast.governance.inbox.service import OwnerInbox
@@ -75,3 +76,24 @@ async def test_the_brief_of_a_role_is_for_who_answers_and_who_may_look(at: Inbox
     for ask in (call("flo", workflow=WORKFLOW), call("eve", "audit", workflow="none")):
         with pytest.raises(Refused, match="there is no workflow"):
             await desk.brief_of(at, ask)
+
+
+async def test_somebody_sees_what_they_have_to_do_under_any_of_their_names(
+    at: InboxDesk, company: Company, things: Things
+) -> None:
+    await company.people(Person("00u1", email="Ann@acme.example"), Person("eve", email="eve@acme.example"))
+    await company.manifest(owner="ann@acme.example", hours=OwnerHours(0.1))
+    things.found = [thing("c", person="ann@acme.example", workflow=WORKFLOW)]
+    await at.inbox.compute(TENANT)
+    assert await keys(desk.listed(at, call("00u1"))) == await keys(desk.listed(at, call("ann@acme.example"))) == ["c"]
+    assert await keys(desk.listed(at, call("00u1", person="ann@acme.example"))) == ["c"]
+    (item,) = (await at.inbox.listed(TENANT, "00u1")).items
+    assert (await desk.shown(at, call("00u1", item=item.id)))["item"]["seen_by"] == "00u1"
+    assert (await desk.brief_of(at, call("00u1", workflow=WORKFLOW)))["load"]["workflow"] == WORKFLOW
+    with pytest.raises(Refused, match="there is no item"):
+        await desk.shown(at, call("eve", item=item.id))
+    with pytest.raises(Refused, match="audit or spend"):
+        await desk.listed(at, call("eve", person="ann@acme.example"))
+    things.found = []
+    await at.inbox.compute(TENANT)
+    assert "c" in await keys(desk.history(at, call("00u1")))

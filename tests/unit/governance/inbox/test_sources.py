@@ -121,7 +121,7 @@ async def test_an_idea_that_nobody_judged(company: Company, whole: OwnerInbox) -
     assert (await items(company, whole))["idea.triage risk"].title == "The idea Sort mail waits"
 
 
-async def ran(company: Company, count: int, *, again: int = 0, failed: int = 0) -> None:
+async def ran(company: Company, count: int, *, again: int = 0, failed: int = 0, task: str | None = None) -> None:
     """So many runs of yesterday, some of which were asked again, or failed."""
     at_ms = company.clock.wall_ms() - DAY_MS
 
@@ -129,7 +129,7 @@ async def ran(company: Company, count: int, *, again: int = 0, failed: int = 0) 
         for number in range(count):
             name = f"r{at_ms}-{number}"
             made = JournalRun(id=f"i:{name}", run=name, root=name, workflow=WORKFLOW, queued_ms=at_ms,
-                              status="failed" if number < failed else "completed")  # fmt: skip
+                              task=task, status="failed" if number < failed else "completed")  # fmt: skip
             journal_store.add(connection, made, "s1", "i")
             found = journal_store.find(connection, TENANT, made.id)
             assert found is not None
@@ -152,3 +152,20 @@ async def test_answers_that_people_ask_again_are_looked_at(company: Company, who
     assert found["work.failed ann"].why == "5 of 50 runs of a week ended with a failure"
     company.pass_days(8)
     assert not [key for key in await items(company, whole) if key.startswith("work")]
+
+
+async def test_answers_are_looked_at_by_task(company: Company, whole: OwnerInbox) -> None:
+    """What goes wrong with one task does not disappear among all the others."""
+    await company.manifest()
+    await ran(company, 100, again=2)
+    company.clock.advance(60)
+    await ran(company, 20, again=6, task="translate")
+    company.clock.advance(60)
+    await ran(company, 20, again=1, task="summarise")
+    item = (await items(company, whole))["work.again ann"]
+    assert (item.title, item.why) == (
+        "answer-mail: look at its answers to translate", "6 of 20 runs of a week were edited or asked again",
+    )  # fmt: skip
+    company.clock.advance(60)
+    await ran(company, 60, task="translate")
+    assert "work.again ann" not in await items(company, whole)

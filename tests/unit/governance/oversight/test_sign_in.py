@@ -6,6 +6,8 @@ import pytest
 
 from holdfast.errors import HoldfastError
 from holdfast.governance.directory.model import Person
+from holdfast.governance.directory.service import Directory
+from holdfast.governance.store.store import Store
 from holdfast.testing import FakeClock
 from tests.unit.governance.oversight.console import Console, Open
 
@@ -40,6 +42,9 @@ class Noted:
         self.logins: list[tuple[str, Person, int]] = []
         self.error: HoldfastError | None = None
 
+    def is_unproven(self, tenant: str, login: Person) -> bool:
+        return False
+
     async def login(self, tenant: str, login: Person, at_ms: int) -> None:
         if self.error is not None:
             raise self.error
@@ -67,3 +72,22 @@ async def test_the_directory_is_told_of_each_login_and_what_the_provider_says_of
         ("default", Person("ann", "", "Ann Lee", "Finance"), (now_s - 60) * 1_000),
         ("default", Person("ann", "ann@x.example", "", ""), clock.wall_ms()),
     ]
+
+
+async def test_nobody_logs_in_under_an_address_of_somebody_here_that_is_not_verified(
+    opened: Open, store: Store, clock: FakeClock
+) -> None:
+    directory = Directory(store, clock.wall_ms)
+    await directory.refresh()
+    await directory.bring("default", [Person("eve"), Person("boss", email="boss@x.example")])
+    async with opened(directory=directory, oidc_actor_claim="preferred_username") as console:
+        console.provider.claims |= {"preferred_username": "boss@x.example", "email": "boss@x.example"}
+        for claims in ({}, {"email_verified": False}, {"email_verified": True, "email": "eve@x.example"}):
+            console.provider.claims |= claims
+            answer = await console.login()
+            assert "has not verified it" in answer.text and answer.status_code == 403, claims
+        assert directory.signed_in_ms("default", "boss") is None
+        console.provider.claims |= {"email": "Boss@x.example"}
+        assert (await console.login()).status_code == 303
+        assert directory.signed_in_ms("default", "boss") == clock.wall_ms()
+        assert [one.user_name for one in directory.people("default")] == ["boss", "eve"]

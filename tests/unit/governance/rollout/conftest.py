@@ -45,6 +45,7 @@ class Company:
         for one in (self.organisation, self.directory, self.workflows, self.plan):
             await one.refresh()
         await self.organisation.change(parse(TEAMS, "yaml"), by="user:root")
+        self.workflows.same = self.plan.same = self.directory.same
         self.workflows.launch_check = self.plan.launch_check
         self.workflows.production_check = self.plan.production_check
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import Connection, update
 
+from holdfast.errors import Refused
 from holdfast.governance.directory.model import Person
 from holdfast.governance.store.tables.directory import directory_people, directory_syncs
-from tests.unit.governance.rollout.conftest import TENANT, WORKFLOW, Company
+from tests.unit.governance.rollout.conftest import DAY_MS, TENANT, WORKFLOW, Company
 
 pytestmark = pytest.mark.anyio
 ANN, BOB = Person("ann", unit="sales"), Person("bob", unit="sales")
@@ -155,3 +156,66 @@ async def test_a_deputy_who_left_is_red_also_where_the_unit_of_the_owner_is_not_
     await company.staffed()
     await company.people(Person("ann"), Person("bob", unit="sales", active=False))
     assert await company.verdict("6.a") == ("fail", "the deputy bob has left")
+
+
+ADDRESS = "ann@acme.example"
+
+
+async def test_an_owner_who_is_named_by_address_is_whoever_signs_in_under_another_name(company: Company) -> None:
+    await company.manifest(owner=ADDRESS)
+    await company.people(Person("ann", email="Ann@acme.example", unit="sales"), BOB)
+    await company.directory.sign_in(TENANT, "bob", company.clock.wall_ms())
+    for name in ("ann", "bob"):
+        await company.workflows.accept(TENANT, WORKFLOW, name)
+    assert await company.verdict("6.a") == ("fail", f"{ADDRESS} signed in never")
+    await company.directory.login(TENANT, Person("00u1", email=ADDRESS), company.clock.wall_ms())
+    assert await company.verdict("6.a") == ("pass", f"{ADDRESS} owns it, bob is deputy")
+    assert [one.person for one in company.workflows.acceptances(TENANT, WORKFLOW)] == ["bob", ADDRESS]
+    await company.people(Person("ann", email=ADDRESS, unit="sales", active=False), BOB)
+    assert await company.verdict("6.a") == ("fail", f"the owner {ADDRESS} has left")
+
+
+async def test_nobody_becomes_the_owner_by_an_address_that_nobody_verified(company: Company) -> None:
+    await company.manifest(owner=ADDRESS)
+    await company.people(Person("ann", email=ADDRESS, unit="sales"), BOB, Person("eve", unit="sales"))
+    await company.directory.sign_in(TENANT, "bob", company.clock.wall_ms())
+    for login in (Person("eve", email=ADDRESS), Person("00u2"), Person("00u3", email="other@acme.example")):
+        await company.directory.login(TENANT, login, company.clock.wall_ms())
+        with pytest.raises(Refused, match="neither owner nor deputy"):
+            await company.workflows.accept(TENANT, WORKFLOW, login.user_name)
+    await company.workflows.accept(TENANT, WORKFLOW, "ann")
+    await company.workflows.accept(TENANT, WORKFLOW, "bob")
+    assert await company.verdict("6.a") == ("fail", f"{ADDRESS} signed in never"), (
+        "eve is in the directory under her name"
+    )
+
+
+async def test_an_address_of_two_people_is_no_owner(company: Company) -> None:
+    await company.manifest(owner=ADDRESS)
+    ann, zoe = Person("ann", email=ADDRESS, unit="sales"), Person("zoe", email=ADDRESS, unit="sales")
+    await company.people(ann, BOB, zoe)
+    for name in ("ann", "zoe"):
+        with pytest.raises(Refused, match="neither owner nor deputy"):
+            await company.workflows.accept(TENANT, WORKFLOW, name)
+    for name in (ADDRESS, "bob"):
+        await company.directory.sign_in(TENANT, name, company.clock.wall_ms())
+        await company.workflows.accept(TENANT, WORKFLOW, name)
+    assert await company.verdict("6.a") == ("fail", f"the owner {ADDRESS} is twice in the directory")
+
+
+async def test_an_owner_under_another_name_waives_nothing_and_sets_no_numbers(company: Company) -> None:
+    await company.manifest(owner=ADDRESS, sponsor="cem@acme.example", deputy="")
+    await company.people(Person("ann", email=ADDRESS, unit="sales"), Person("cem", email="cem@acme.example"))
+    await company.directory.login(TENANT, Person("00u1", email=ADDRESS), company.clock.wall_ms())
+    until_ms = company.clock.wall_ms() + DAY_MS
+    for name in ("ann", "00u1", ADDRESS):
+        with pytest.raises(Refused, match="owns the workflow"):
+            await company.plan.waive(
+                TENANT, "6.a", WORKFLOW, by=f"user:{name}", reason="soon", until_ms=until_ms, may_waive=True
+            )
+        with pytest.raises(Refused, match="answers for"):
+            await company.plan.set_profile(TENANT, "startup", {}, by=f"user:{name}", reason="less")
+    made = await company.plan.waive(
+        TENANT, "6.a", WORKFLOW, by="user:cem", reason="soon", until_ms=until_ms, may_waive=False
+    )
+    assert made.office == "sponsor"

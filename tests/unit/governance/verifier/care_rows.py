@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from holdfast.governance.rollout.validations import Validation, identity_of
 from tests.unit.governance.verifier.evidence_rows import AS_OF, DAY, HOUR, Strategy, before, rows
 
-KIND = st.sampled_from(["gate:6.a", "gate", "budget.spent", "approval", "odd"])
+KIND = st.sampled_from(["gate:6.a", "gate", "budget.spent", "approval", "tool.errors", "odd"])
 
 
 def due() -> Strategy:

@@ -56,21 +56,39 @@ def people() -> Strategy:
     """Of the directory."""
     kinds = st.sampled_from(["", "Employee", "SharedMailbox", "shared", "Rooms", "ServiceAccount", "Business", "APP"])
     some = rows(
-        3, user_name=NAME, email=st.sampled_from(["", "ann@acme.example", "Bob"]), user_type=kinds, active=FLAG, unit=UNIT,
-        source=st.sampled_from(["scim", "scim", "import", "oidc"]),
+        3, user_type=kinds, active=FLAG, unit=UNIT, source=st.sampled_from(["scim", "scim", "import", "oidc"])
     )  # fmt: skip
+    whole = [{"user_type": "", "active": 1, "unit": "sales"}] * 3
+    listed = st.one_of(st.just(whole), some, st.just(whole))
+    return listed.map(
+        lambda found: [
+            {"id": str(number), "user_name": "x", "email": "", "source": "scim", **row}
+            for number, row in enumerate(found)
+        ]
+    )
+
+
+NAME_KEY = st.sampled_from(["ann", "bob", "ann@acme.example", "eve", "00u1"])
+
+
+def person_names() -> Strategy:
+    """Who is found by which name; mostly one each."""
     whole = [
-        {"user_name": name, "email": mail, "user_type": "", "active": 1, "unit": "sales", "source": "scim"}
-        for name, mail in (("ann", "ann@acme.example"), ("bob", ""), ("eve", ""))
-    ]
-    listed = st.one_of(st.just(whole), some, st.just(whole), st.lists(st.sampled_from(whole), max_size=3))
-    return listed.map(lambda found: [{"id": str(number), **row} for number, row in enumerate(found)])
+        {"name": name, "kind": kind, "id": ident}
+        for name, kind, ident in (
+            ("00u1", "login", "0"), ("ann", "user_name", "0"), ("ann@acme.example", "email", "0"), ("bob", "user_name", "1"),
+            ("eve", "user_name", "2"),
+        )
+    ]  # fmt: skip
+    kinds = st.sampled_from(["user_name", "email", "address", "external_id", "login", "odd"])
+    more = rows(3, name=NAME_KEY, kind=kinds, id=st.sampled_from(["0", "1", "2", "9"]))
+    return st.one_of(st.just(whole), more, st.just(whole), more.map(lambda few: [*whole, *few]))
 
 
 def sign_ins() -> Strategy:
     """At the edges of what is too long ago; mostly there."""
     whole = [{"person": name, "at_ms": AS_OF - DAY} for name in ("ann", "bob", "ann@acme.example", "eve")]
-    return st.one_of(st.just(whole), st.just(whole), rows(3, person=NAME, at_ms=before(30 * DAY)))
+    return st.one_of(st.just(whole), st.just(whole), rows(3, person=NAME_KEY, at_ms=before(30 * DAY)))
 
 
 WANTED = ["4.a", "5.a", "5.b", "6.b", "7.b", "8.b", "9.a", "9.b", "11.a"]
@@ -122,6 +140,7 @@ EVIDENCE: Mapping[str, Strategy] = {
         rows(2, source=st.sampled_from(["scim", "import"]), at_ms=before(24 * HOUR, DAY)),
     ),
     "people": people(),
+    "person_names": person_names(),
     "acceptances": acceptances(),
     "sign_ins": sign_ins(),
     "kin": rows(

@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from holdfast.engines.memory import MemoryEngine
 from holdfast.engines.port import Index, Key, LogAppend
 from holdfast.governance import limits
 from holdfast.governance.ledger.store import forget_session
 from holdfast.governance.store.store import Store
+from holdfast.governance.store.tables.workflows import workflow_approvals, workflow_run_tools
 from holdfast.governance.workflows import journal_store
 from holdfast.governance.workflows.journal import RunJournal
 from holdfast.governance.workflows.journal_question import JournalQuestion
@@ -45,7 +47,7 @@ class Session:
         }  # fmt: skip
         append = LogAppend(
             KEY, "i1", self.seq - 1, [encode_frame("s1", [event])], self.clock.wall_ms(),
-            notices=[notice] if type_.startswith("run.") else [],
+            notices=[notice] if type_.startswith(("run.", "approval.")) else [],
         )  # fmt: skip
         await self.engine.append(append)
 
@@ -57,6 +59,14 @@ class Session:
 
     async def called(self, run: str, tool: str, call: str) -> None:
         await self.write("TOOL_CALL_START", {"toolCallId": call, "toolCallName": tool}, run)
+
+    async def asked(self, approval: str, run: str, **facts: Any) -> None:
+        deadline = self.clock.wall_ms() + 7 * 86_400_000
+        said = {"approval": approval, "tool": "send", "deadline": deadline, "purpose": "decision", "labels": OF_MAIL}
+        await self.write("approval.requested", {"approvalId": approval}, run, **{**said, **facts})
+
+    async def decided(self, approval: str, run: str, how: str = "resolved") -> None:
+        await self.write(f"approval.{how}", {"approvalId": approval}, run, approval=approval, labels=OF_MAIL)
 
 
 class FromTheBeginning(RunJournal):
@@ -226,3 +236,71 @@ async def test_a_run_too_large_to_read_is_lost_and_not_guessed(
     await journal.read()
     found = await rows(store)
     assert (found["r1"].lost, found["r1"].tools) == (True, 0)
+
+
+async def waiting(store: Store) -> set[str]:
+    """Ids of the approvals that wait, without the life of their session."""
+    found = await store.read(lambda c: list(c.scalars(select(workflow_approvals.c.id))))
+    return {ident.partition(":")[2] for ident in found}
+
+
+async def test_approvals_are_kept_while_they_wait_for_a_person(
+    journal: RunJournal, session: Session, store: Store, engine: MemoryEngine, workflows: Workflows
+) -> None:
+    await session.queued("r1")
+    await session.queued("r2")
+    for number in range(1, 5):
+        await session.asked(f"a{number}", "r1" if number < 4 else "r2")
+    await session.asked("call", "r1", purpose="call")
+    await session.asked("test", "r1", labels={**OF_MAIL, "test": "yes"})
+    await session.asked("stranger", "r1", labels={}, agent="stranger")
+    await journal.read()
+    assert await waiting(store) == {"a1", "a2", "a3", "a4"}
+    await session.decided("a1", "r1")
+    await session.decided("a2", "r1", "expired")
+    await journal.read()
+    assert await waiting(store) == {"a3", "a4"}
+    await FromTheBeginning(engine, store, workflows).read()
+    assert await waiting(store) == {"a3", "a4"}, "a page comes again, and brings nothing back"
+    await session.ended("r1")
+    await journal.read()
+    assert await waiting(store) == {"a4"}, "nothing can come of what an ended run asked"
+    await session.decided("a4", "r2")
+    await session.decided("a4", "r2", "used")
+    await journal.read()
+    assert await waiting(store) == set()
+
+
+async def test_an_approval_of_which_nobody_said_what_became_is_forgotten_after_its_deadline(
+    journal: RunJournal, session: Session, store: Store, clock: FakeClock
+) -> None:
+    await session.queued("r1")
+    await session.asked("a1", "r1")
+    await journal.read()
+    clock.advance(8.5 * 86_400)
+    await session.asked("a2", "r1")
+    await journal.read()
+    assert await waiting(store) == {"a2"}
+
+
+async def test_how_often_a_tool_failed_and_how_is_counted_with_its_calls(
+    journal: RunJournal, session: Session, store: Store
+) -> None:
+    await session.queued("r1", labels={**OF_MAIL, "task": "summarise"})
+    errors: list[Any] = [
+        None,
+        {"code": "OSError", "message": "m"},
+        {"code": "tool.denied"},
+        "broken",
+        {"code": "x" * 99},
+    ]
+    for number, error in enumerate(errors):
+        await session.called("r1", "crm", f"c{number}")
+        await session.write("TOOL_CALL_RESULT", {"toolCallId": f"c{number}", "content": "", "error": error}, "r1")
+    await session.write("TOOL_CALL_RESULT", {"toolCallId": "other", "error": {"code": "E"}}, "r1")
+    await session.ended("r1")
+    await journal.read()
+    of = workflow_run_tools.c
+    rows_ = await store.read(lambda c: c.execute(select(of.tool, of.calls, of.errors, of.error)).all())
+    assert [tuple(row) for row in rows_] == [("crm", 5, 3, "x" * limits.WORKFLOW_ERROR_CHARS)]
+    assert (await rows(store))["r1"].task == "summarise"

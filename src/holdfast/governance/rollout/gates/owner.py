@@ -7,13 +7,13 @@ import zoneinfo
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from holdfast.governance.directory.model import DirectoryPerson
+from holdfast.governance.directory.model import DirectoryPerson, name_key
+from holdfast.governance.directory.names import resolve_ids
 from holdfast.governance.rollout.gate import Gate
 from holdfast.governance.rollout.model import (
     DAY_MS,
     Evidence,
     GateScope,
-    Row,
     Ruling,
     Thresholds,
     fails,
@@ -108,7 +108,8 @@ def _standing(
     evidence: Evidence, scope: GateScope, thresholds: Thresholds, role: str, name: str, unit: str
 ) -> Iterator[Ruling]:
     """What the directory says of somebody."""
-    people = [one for one in evidence["people"].rows if _is(one, name)]
+    ids = _ids(evidence, name)
+    people = [one for one in evidence["people"].rows if one["id"] in ids]
     if len(people) != 1:
         count = "twice" if people else "not"
         yield fails(1, f"the {role} {name} is {count} in the directory", f"Name a {role} whom the directory has once")
@@ -133,8 +134,8 @@ def _central(thresholds: Thresholds, unit: str) -> Iterator[Ruling]:
 
 
 def _one_person(evidence: Evidence, owner: str, deputy: str) -> Iterator[Ruling]:
-    """One who is named by user name here and by address there."""
-    if any(_is(one, owner) and _is(one, deputy) for one in evidence["people"].rows):
+    """One who is named by user name here and by address there, or may be."""
+    if {*_ids(evidence, owner)} & {*_ids(evidence, deputy)}:
         yield fails(1, f"{owner} and {deputy} are one person", "Name somebody else as deputy")
 
 
@@ -147,8 +148,12 @@ def _unit(role: str, name: str, theirs: str, unit: str) -> Iterator[Ruling]:
         yield fails(1, f"the {role} {name} is of {theirs}, the workflow of {unit}", f"Name a {role} of {unit}")
 
 
-def _is(person: Row, name: str) -> bool:
-    return name.casefold() in (str(person["user_name"] or "").casefold(), str(person["email"] or "").casefold())
+def _ids(evidence: Evidence, name: str) -> list[str]:
+    """Ids of those whom a name may mean: one is that person."""
+    key = name_key(name)
+    return resolve_ids(
+        (str(one["kind"]), str(one["id"])) for one in evidence["person_names"].rows if one["name"] == key
+    )
 
 
 def _accepted_ms(evidence: Evidence, roles: Sequence[str], name: str) -> int:
@@ -160,13 +165,19 @@ def _accepted_ms(evidence: Evidence, roles: Sequence[str], name: str) -> int:
 
 
 def _signed_in_ms(evidence: Evidence, name: str) -> int:
+    """Under any name that means this person and nobody else."""
+    ids = _ids(evidence, name)
+
+    def is_theirs(person: str) -> bool:
+        return person == name_key(name) or (len(ids) == 1 and _ids(evidence, person) == ids)
+
     rows = evidence["sign_ins"].rows
-    return max((int(one["at_ms"] or 0) for one in rows if str(one["person"]).casefold() == name.casefold()), default=0)
+    return max((int(one["at_ms"] or 0) for one in rows if is_theirs(str(one["person"]))), default=0)
 
 
 GATE: Final = Gate(
     "6.a", "an owner and a deputy", ("L", "R"),
-    queries=("workflow", "directory", "people", "acceptances", "sign_ins", "succession"),
+    queries=("workflow", "directory", "people", "person_names", "acceptances", "sign_ins", "succession"),
     thresholds={"directory_h": 24, "accepted_days": 180, "sign_in_days": 30, "succession_days": 14, "own_unit": 1, "central_it": "it,central-it"},
     decide=decide, who="sponsor", effect="the workflow may be launched, and keeps running",
 )  # fmt: skip

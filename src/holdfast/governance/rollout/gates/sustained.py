@@ -22,6 +22,7 @@ from holdfast.governance.rollout.model import (
 
 DECLARED: Final = {
     "gate": 30, "alarm": 30, "budget": 10, "accept": 5, "people": 30, "waiver": 15, "idea": 20, "approval": 5, "work": 20,
+    "tool": 30,
 }  # fmt: skip
 """Minutes that an item takes, by the first word of its kind, until enough of them were measured."""
 OTHERWISE: Final = 15

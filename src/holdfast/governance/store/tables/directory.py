@@ -36,6 +36,19 @@ Index("ix_directory_people_name", directory_people.c.tenant, directory_people.c.
 Index("ix_directory_people_external", directory_people.c.tenant, directory_people.c.external_id)
 Index("ix_directory_people_change", directory_people.c.change)
 
+directory_names: Final = Table(
+    "directory_names",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("name_key", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    *map(_number, ("change",)),
+)
+"""Names under which people are found (``directory/names.py``): those of their rows, written with each, and of their logins."""
+Index("ix_directory_names_id", directory_names.c.tenant, directory_names.c.id)
+Index("ix_directory_names_change", directory_names.c.change)
+
 directory_groups: Final = Table(
     "directory_groups",
     metadata,

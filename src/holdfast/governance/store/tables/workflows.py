@@ -112,8 +112,10 @@ workflow_runs: Final = Table(
     _text("status"),
     *map(_count, ("tools", "side_effects", "unclassified", "memory")),
     *map(_truth, ("counted", "lost")),
+    Column("task", Text),
 )
-"""The journal: one row for each run and sub-run. ``session`` is a reference of the ledger."""
+"""The journal: one row for each run and sub-run. ``session`` is a reference of the ledger; ``task`` is null in rows that were
+written before it was kept."""
 _of = workflow_runs.c
 Index("ix_workflow_runs_workflow", _of.tenant, _of.workflow, _of.queued_ms)
 Index("ix_workflow_runs_session", _of.tenant, _of.session)
@@ -125,11 +127,29 @@ workflow_run_tools: Final = Table(
     *map(_text, ("workflow", "effect")),
     _time("queued_ms"),
     _count("calls"),
+    Column("errors", Integer),
+    Column("error", Text),
 )
-"""Which tools each run of the journal called, as what they counted then, and how often."""
+"""Which tools each run of the journal called, as what they counted then, how often, and how often they failed with which
+code last; null in rows that were written before that was counted."""
 Index(
     "ix_workflow_run_tools_workflow",
     workflow_run_tools.c.tenant,
     workflow_run_tools.c.workflow,
     workflow_run_tools.c.queued_ms,
 )
+
+workflow_approvals: Final = Table(
+    "workflow_approvals",
+    metadata,
+    *map(_key, ("tenant", "id")),
+    *map(_text, ("session", "run", "workflow", "agent", "tool")),
+    *map(_time, ("at_ms", "deadline_ms")),
+)
+"""Approvals that wait for somebody, of runs of the journal: ``id`` is the life of the session and the approval, ``run`` the
+row of the run, ``session`` a reference of the ledger. One that was decided, or can come to nothing any more, is removed."""
+_waiting = workflow_approvals.c
+Index("ix_workflow_approvals_workflow", _waiting.tenant, _waiting.workflow)
+Index("ix_workflow_approvals_run", _waiting.tenant, _waiting.run)
+Index("ix_workflow_approvals_session", _waiting.tenant, _waiting.session)
+Index("ix_workflow_approvals_deadline", _waiting.deadline_ms)

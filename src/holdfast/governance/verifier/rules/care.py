@@ -13,6 +13,7 @@ from holdfast.governance.verifier.rules.judgement import Gap, Judgement, RuleCas
 
 MINUTES: Final = {
     "gate": 30, "alarm": 30, "budget": 10, "accept": 5, "people": 30, "waiver": 15, "idea": 20, "approval": 5, "work": 20,
+    "tool": 30,
 }  # fmt: skip
 """What an item takes by its family, while fewer than five were measured; any other family takes a quarter of an hour."""
 MEASURED: Final = 5

@@ -27,6 +27,9 @@ MACHINES: Final = frozenset(
 )
 """User types of what is no person, also with an s behind."""
 
+WAYS: Final = ("user_name", "email", "address", "external_id", "login")
+"""How somebody has a name, what has the last word first."""
+
 
 def owner(case: RuleCase) -> Judgement:
     """6.a. Two different people, of the workflow's own unit and not of central IT, who work here, who are people, who said
@@ -108,10 +111,16 @@ def _of_person(case: RuleCase, role: str, name: str, people: Sequence[Row], unit
 
 
 def _people(case: RuleCase, name: str) -> list[Row]:
-    wanted = name.casefold()
-    return [
-        row for row in case.of("people") if wanted in {str(row[field] or "").casefold() for field in ("user_name", "email")}
-    ]  # fmt: skip
+    """Those whom a name may mean: of all who have it, those who have it in the first way that anybody does."""
+    ids = _ids(case, name)
+    return [row for row in case.of("people") if row["id"] in ids]
+
+
+def _ids(case: RuleCase, name: str) -> set[int | str | None]:
+    wanted = name.strip().casefold()
+    having = [row for row in case.of("person_names") if row["name"] == wanted and row["kind"] in WAYS]
+    first = min((WAYS.index(str(row["kind"])) for row in having), default=None)
+    return {row["id"] for row in having if first is not None and row["kind"] == WAYS[first]}
 
 
 def _accepted(case: RuleCase, role: str, name: str) -> int:
@@ -122,8 +131,13 @@ def _accepted(case: RuleCase, role: str, name: str) -> int:
 
 
 def _signed_in(case: RuleCase, name: str) -> int:
-    rows = [row for row in case.of("sign_ins") if str(row["person"]).casefold() == name.casefold()]
-    return max((whole(row["at_ms"]) for row in rows), default=0)
+    """The last one, under this name and under others that are this person's alone."""
+    found, last = _ids(case, name), 0
+    for row in case.of("sign_ins"):
+        other = str(row["person"])
+        if other == name.strip().casefold() or (len(found) == 1 and _ids(case, other) == found):
+            last = max(last, whole(row["at_ms"]))
+    return last
 
 
 def _is_human(user_type: str) -> bool:
