@@ -13,9 +13,10 @@ from holdfast.gateway.port import Stranger
 from holdfast.governance import limits
 from holdfast.governance.budgets.requests import Requester, Wish
 from holdfast.governance.keys.model import KeyRequest
+from holdfast.governance.organisation.document import parse
 from holdfast.governance.store.tables.ledger import ledger_rows
 from holdfast.session.access import full_access
-from tests.unit.governance.rollout.conftest import TENANT, WORKFLOW
+from tests.unit.governance.rollout.conftest import TEAMS, TENANT, WORKFLOW
 from tests.unit.governance.rollout.till import NANO, ON_SQLITE, Till, sql, till
 
 __all__ = ["till"]
@@ -209,3 +210,12 @@ async def test_an_old_verdict_expires(till: Till) -> None:
     till.pass_days(7.1)
     found = next(one for one in till.plan.gates(TENANT, WORKFLOW) if one.gate == "4.b")
     assert (found.shown, found.cause) == ("unknown", "stale")
+
+
+@ON_SQLITE
+async def test_a_file_of_the_organisation_takes_no_workflow_from_under_its_cap(till: Till) -> None:
+    """What the organisation has no more no budget would refuse: whoever ends it there ends the cap."""
+    await capped(till, by="user:dee")
+    assert (await till.verdict("4.b"))[0] == "pass"
+    await till.organisation.change(parse(TEAMS, "yaml"), complete=True)
+    assert await till.verdict("4.b") == ("fail", "no budget covers the workflow")

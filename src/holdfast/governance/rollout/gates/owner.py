@@ -81,14 +81,16 @@ def _stands_in(evidence: Evidence, thresholds: Thresholds, owner: str) -> _Stand
 def _directory(evidence: Evidence, scope: GateScope, thresholds: Thresholds) -> Iterator[Ruling]:
     """Each is as old as the directory that keeps them: a file makes nobody fresher whom SCIM keeps, nor SCIM whom only a login
     has shown."""
-    heard = {str(one["source"]): int(one["at_ms"] or 0) for one in evidence["directory"].rows}
-    of_people = [heard.get(str(one["source"]), 0) for one in evidence["people"].rows]
-    last_ms = min(of_people, default=max(heard.values(), default=0))
+    spoke_ms = {str(one["source"]): int(one["at_ms"] or 0) for one in evidence["directory"].rows}
+    of_people = [spoke_ms.get(str(one["source"]), 0) for one in evidence["people"].rows]
+    last_ms = min(of_people, default=max(spoke_ms.values(), default=0))
     age_ms = scope.as_of_ms - last_ms
     if not last_ms:
-        who = next((str(one["user_name"]) for one in evidence["people"].rows if one["source"] not in heard), "")
-        reason = f"{who} logged in, and no directory has them" if heard else "no directory says who is who"
-        yield unknown("missing", reason, f"Have it bring {who}" if heard else "Connect one: holdfast directory token")
+        who = next((str(one["user_name"]) for one in evidence["people"].rows if one["source"] not in spoke_ms), "")
+        reason = f"{who} logged in, and no directory has them" if spoke_ms else "no directory says who is who"
+        yield unknown(
+            "missing", reason, f"Have it bring {who}" if spoke_ms else "Connect one: holdfast directory token"
+        )
     elif age_ms > int(thresholds["directory_h"]) * 3_600_000:
         yield unknown("stale", f"the directory was silent for {age_ms // 3_600_000} hours", "Look at its provisioning")
 

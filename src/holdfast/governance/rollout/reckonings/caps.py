@@ -86,11 +86,12 @@ class CapReplay:
         return rows, {"replay_ms": REPLAY_MS}
 
     def _covers(self, budget: Budget, scope: GateScope) -> bool:
-        """Whether all that the workflow spends counts on it, in one cap or in one for each run."""
+        """Whether all that the workflow spends counts on it, in one cap or in one for each run. What the organisation has no
+        more is nobody's by name: no budget of the workflow, or of its team, would refuse it."""
         tree = self._organisation.tree(scope.tenant)
         unit = tree.find("workflow", scope.workflow, scope.as_of_ms)
         teams = {one.name for one in tree.teams(unit.parent, scope.as_of_ms)} if unit is not None else set()
-        names = {"workflow": {scope.workflow}, "team": teams}
+        names = {"workflow": {scope.workflow} if unit is not None else set(), "team": teams}
         return budget.each in ("", "run") and all(
             level in names and name in names[level] for level, name in budget.scope.items()
         )

@@ -47,10 +47,10 @@ def owner(case: RuleCase) -> Judgement:
         role: max(_accepted(case, one, name) for one in (named if alone else (role,))) for role, name in people.items()
     }
     violations, gaps = _proven_here(case, named, accepted, unit, alone), list[Gap]()
-    heard = {row["source"]: whole(row["at_ms"]) for row in case.of("directory")}
-    of_people = [heard.get(row["source"], 0) for row in case.of("people")]  # each is as old as what keeps them
-    heard_ms = min(of_people, default=max(heard.values(), default=0))
-    if not any(heard.values()):  # what people are there says nothing
+    spoke = {row["source"]: whole(row["at_ms"]) for row in case.of("directory")}
+    of_people = [spoke.get(row["source"], 0) for row in case.of("people")]  # each is as old as what keeps them
+    heard_ms = min(of_people, default=max(spoke.values(), default=0))
+    if not any(spoke.values()):  # what people are there says nothing
         return concluded(violations, [Gap("missing", "no directory was ever heard")], "", None)
     if heard_ms == 0:
         gaps.append(Gap("missing", "somebody is in no directory that was heard"))
