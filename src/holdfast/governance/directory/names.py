@@ -58,6 +58,20 @@ def resolve_ids(names: Iterable[tuple[str, str]]) -> list[str]:
     return []
 
 
+def names_of(people: Iterable[str], names: Sequence[tuple[str, str, str]]) -> set[str]:
+    """All names of some people, theirs among them: those that mean one of them and nobody else.
+
+    Args:
+        names: ``(name, kind, id)``, of everybody who has one of the names.
+    """
+    having: dict[str, list[tuple[str, str]]] = {}
+    for name, kind, ident in names:
+        having.setdefault(name, []).append((kind, ident))
+    keys = {name_key(name) for name in people} - {""}
+    ids = [found for key in keys if len(found := resolve_ids(having.get(key, ()))) == 1]
+    return keys | {name for name, some in having.items() if resolve_ids(some) in ids}
+
+
 class PeopleIndex:
     """The people of one tenant, by id and by name."""
 

@@ -250,7 +250,7 @@ def _inbox(params: QueryParams, row: Row) -> EvidenceDoor:
 
 
 def _gate(params: QueryParams, row: Row) -> EvidenceDoor | None:
-    if not row:
+    if not row or not row["gate"]:
         return None
     gate, workflow = str(row["gate"]), str(row["workflow"] or "")
     command = " ".join(["holdfast plan explain", shlex.quote(gate), *([shlex.quote(workflow)] if workflow else [])])
@@ -264,12 +264,12 @@ DOORS_OF: Final[Mapping[str, _Find]] = {
     "first_tokens": _first_tokens, "spend": _spend, "ledger_month": _ledger_month, "weeks_spent": _week, "weeks": _week,
     "bill": _bill, "bill_month": _bill, "task_outcomes": _task_outcomes, "refusals": _refusals, "budgets": _budget("id"),
     "budget_spent": _budget("id"), "caps": _budget("id"), "inbox_due": _inbox, "inbox_kinds": _inbox, "passed": _gate,
-    "waived": _gate,
+    "waived": _gate, "kin": _gate,
 }  # fmt: skip
 """By query or reckoning."""
 COUNT_NOTHING: Final = frozenset({
     "acceptances", "bill_before", "bill_changed", "builds", "directory", "inbox_handling", "inbox_looks", "ledger_verified",
-    "load_tests", "manifest_tools", "manifests", "owner_hours", "people", "periods", "routes", "sign_ins", "strangers",
+    "load_tests", "manifest_tools", "manifests", "owner_hours", "people", "periods", "person_names", "routes", "sign_ins", "strangers",
     "succession", "units", "validations", "workflow",
 })  # fmt: skip
 """Those whose rows are the facts themselves, and no number of anything that is listed elsewhere."""

@@ -40,7 +40,7 @@ PUBLISHED: Final[dict[str, PublishedGate]] = {
     ),
     "4.b": PublishedGate(
         money.cap,
-        ("workflow", "caps", "budgets", "budget_spent", "cap_calls", "refusals", "ledger_verified", "strangers", "bill", "kin"),
+        ("workflow", "person_names", "caps", "budgets", "budget_spent", "cap_calls", "refusals", "ledger_verified", "strangers", "bill", "kin"),
         {"times_p90": 2, "calls": 1_000, "false_ppm": 1_000},
     ),
     "5.a": PublishedGate(

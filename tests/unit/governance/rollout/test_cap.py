@@ -12,6 +12,8 @@ from holdfast.gateway.fingerprint import fingerprint
 from holdfast.gateway.port import Stranger
 from holdfast.governance import limits
 from holdfast.governance.budgets.requests import Requester, Wish
+from holdfast.governance.directory.model import Person
+from holdfast.governance.directory.service import Directory
 from holdfast.governance.keys.model import KeyRequest
 from holdfast.governance.organisation.document import parse
 from holdfast.governance.store.tables.ledger import ledger_rows
@@ -50,6 +52,23 @@ async def test_from_unknown_over_red_to_green(till: Till) -> None:
     till.pass_days(0.01)
     assert await till.verdict("4.b") == ("fail", "mail came to $11.00 in a window, $1.00 more than it had")
     assert till.plan.failing(TENANT, WORKFLOW) is not None
+
+
+@ON_SQLITE
+async def test_whoever_answers_for_the_workflow_agrees_to_nothing_under_another_name(till: Till) -> None:
+    directory = Directory(till.store, till.clock.wall_ms)
+    await directory.refresh()
+    await directory.bring(TENANT, [Person("ann", email="ann@acme.example"), Person("dee")])
+    await directory.login(TENANT, Person("00u1", email="ann@acme.example"), till.clock.wall_ms())
+    await capped(till)
+    assert (await till.verdict("4.b"))[0] == "pass"
+    for usd, name in (("11", "ann@acme.example"), ("12", "00u1")):
+        await till.budget(usd=usd, by=f"user:{name}", decider="user:dee", approved_by="user:dee")
+        assert await till.verdict("4.b") == ("fail", f"that dee agreed to mail is said by {name}")
+        await till.budget(by=f"user:{name}", decider=f"user:{name}")
+        assert await till.verdict("4.b") == ("fail", f"{name} answers for the workflow and agreed to mail")
+        await till.budget(decider="user:dee", by="user:dee", approved_by="user:dee")
+        assert (await till.verdict("4.b"))[0] == "pass"
 
 
 @ON_SQLITE

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from holdfast.governance.directory.names import names_of
 from holdfast.governance.ledger.bills.amounts import dollars, percent
 from holdfast.governance.rollout.gate import Gate
 from holdfast.governance.rollout.model import Evidence, GateScope, Row, Rows, Ruling, Thresholds, fails, passes, unknown
@@ -33,7 +34,7 @@ def decide(evidence: Evidence, scope: GateScope, thresholds: Thresholds) -> Ruli
                 n, f"{row['name']} came to {most} in a window, {over} more than it had",
                 "Find what spends past the gateway: holdfast ledger reconcile, and take its key",
             )  # fmt: skip
-    agreed = sorted((_agreed(row, workflow, thresholds) for row in caps), key=_rank)
+    agreed = sorted((_agreed(evidence, row, workflow, thresholds) for row in caps), key=_rank)
     if agreed[0] is not None and agreed[0].verdict == "fail":
         return agreed[0]
     for ruling in _false_refusals(evidence, thresholds, n):
@@ -42,7 +43,7 @@ def decide(evidence: Evidence, scope: GateScope, thresholds: Thresholds) -> Ruli
         return agreed[0]
     for ruling in _doubts(evidence, caps, n):
         return ruling
-    cap = next(row for row in caps if _agreed(row, workflow, thresholds) is None)
+    cap = next(row for row in caps if _agreed(evidence, row, workflow, thresholds) is None)
     who, amount = _person(cap["approved_by"]), dollars(int(cap["cap_nano"] or 0))
     most = dollars(int(cap["most_nano"] or 0))
     return passes(n, f"{who} agreed to {amount} ({cap['span']}); the fullest window came to {most}")
@@ -54,6 +55,10 @@ def _binds(row: Row) -> bool:
 
 def _person(actor: object) -> str:
     return str(actor or "").removeprefix("user:").casefold()
+
+
+def _names(evidence: Evidence) -> list[tuple[str, str, str]]:
+    return [(str(row["name"]), str(row["kind"]), str(row["id"])) for row in evidence["person_names"].rows]
 
 
 def _rank(ruling: Ruling | None) -> int:
@@ -76,14 +81,14 @@ def _unbound(budgets: Rows, caps: Rows) -> Iterator[Ruling]:
         )
 
 
-def _agreed(row: Row, workflow: Row, thresholds: Thresholds) -> Ruling | None:
+def _agreed(evidence: Evidence, row: Row, workflow: Row, thresholds: Thresholds) -> Ruling | None:
     """What is wrong with whoever agreed to a cap; None where nothing is.
 
     A cap names its amount when the payer has put it on record: by setting it, or by approving a request for it. What somebody
     else says the payer agreed to holds only up to a multiple of what is likely to be spent.
     """
     name, amount = str(row["name"]), int(row["cap_nano"] or 0)
-    own = {_person(workflow["owner"]), _person(workflow["deputy"])} - {""}
+    own = names_of((_person(workflow["owner"]), _person(workflow["deputy"])), _names(evidence))
     payers = {_person(row["decider"]) or _person(workflow["payer"])} - {""}
     who, recorded = _person(row["approved_by"]), _person(row["recorded_by"])
     if not row["on_record"]:
@@ -160,7 +165,8 @@ def _doubts(evidence: Evidence, caps: Rows, n: int) -> Iterator[Ruling]:
 GATE: Final = Gate(
     "4.b", "a cap", ("L", "R"),
     queries=(
-        "workflow", "caps", "budgets", "budget_spent", "cap_calls", "refusals", "ledger_verified", "strangers", "bill", "kin",
+        "workflow", "person_names", "caps", "budgets", "budget_spent", "cap_calls", "refusals", "ledger_verified", "strangers", "bill",
+        "kin",
     ),
     thresholds={"times_p90": 2, "calls": 1_000, "false_ppm": 1_000}, decide=decide, who="payer",
     effect="the workflow may be launched, and keeps running",

@@ -8,6 +8,7 @@ from typing import Final
 
 from holdfast.governance.verifier.documents import Row
 from holdfast.governance.verifier.rules.judgement import Gap, Judgement, RuleCase, concluded, total, whole
+from holdfast.governance.verifier.rules.owner import answering_names
 
 NANO: Final = 1_000_000_000
 
@@ -96,7 +97,7 @@ def cap(case: RuleCase) -> Judgement:
 
 def _agreement(case: RuleCase, row: Row, workflow: Row) -> Gap | str | None:
     """What is wrong with whoever agreed to a cap: a gap, a violation, or nothing."""
-    answering = {_name(workflow["owner"]), _name(workflow["deputy"])} - {""}
+    answering = answering_names(case, _name(workflow["owner"]), _name(workflow["deputy"]))
     paying, who, writer = (
         _name(row["decider"]) or _name(workflow["payer"]),
         _name(row["approved_by"]),

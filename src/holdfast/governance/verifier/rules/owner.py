@@ -116,6 +116,13 @@ def _people(case: RuleCase, name: str) -> list[Row]:
     return [row for row in case.of("people") if row["id"] in ids]
 
 
+def answering_names(case: RuleCase, *people: str) -> set[str]:
+    """Under which names owner and deputy may turn up: their own, and all that mean one of them alone."""
+    found = {name.strip().casefold() for name in people if name.strip()}
+    alone = [ids for name in people if len(ids := _ids(case, name)) == 1]
+    return found | {str(row["name"]) for row in case.of("person_names") if _ids(case, str(row["name"])) in alone}
+
+
 def _ids(case: RuleCase, name: str) -> set[int | str | None]:
     wanted = name.strip().casefold()
     having = [row for row in case.of("person_names") if row["name"] == wanted and row["kind"] in WAYS]
