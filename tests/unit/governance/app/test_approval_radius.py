@@ -91,7 +91,7 @@ async def test_a_server_that_cannot_say_it_lets_decide_all_the_same(tmp_path: Pa
         async with waiting(site) as item:
             await extension.governance.store.close()
             code, said = await typed(site, "approve", "s1", item["id"])
-            assert code == 0 and UNKNOWN in said and "approved" in said
+            assert code == 0 and UNKNOWN in " ".join(said.split()) and "approved" in said
 
 
 async def test_a_server_without_governance_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
