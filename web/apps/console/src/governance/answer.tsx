@@ -34,6 +34,19 @@ export function useAnswer<T>(path: string, json?: unknown): Answer<T> {
   return { data: fresh ? state.data : null, error: fresh ? state.error : null, refresh: () => setRound((before) => before + 1) };
 }
 
+/** A list that comes in pages: what came so far, in the moment in which it came, and `older` for the next page. */
+export function usePages<P extends { next: string }, R>(pathOf: (cursor: string) => string, rowsOf: (page: P) => readonly R[]): { rows: readonly R[]; page: Answer<P>; older: () => void } {
+  const [cursor, setCursor] = useState("");
+  const [earlier, setEarlier] = useState<readonly R[]>([]);
+  const page = useAnswer<P>(pathOf(cursor));
+  const rows = page.data ? [...earlier, ...rowsOf(page.data)] : earlier;
+  const older = () => {
+    setEarlier(rows);
+    setCursor(page.data?.next ?? cursor);
+  };
+  return { rows, page, older };
+}
+
 /** What an answer becomes; before it a place of the same kind, and the reason where there is none. */
 export function Answered<T>({ answer, children, rows = 4 }: { answer: Answer<T>; children: (data: T) => ComponentChildren; rows?: number }) {
   if (answer.error) return <Failure error={answer.error} retry={answer.refresh} />;

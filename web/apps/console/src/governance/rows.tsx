@@ -1,12 +1,11 @@
 // Owns the rows a figure is made of, and one row down to its tokens.
 
 import { Button } from "holdfast-look";
-import { useEffect, useState } from "preact/hooks";
 
 import { useConsole } from "../console.js";
 import { addressOf } from "../route.js";
 import { type LedgerRow, routeOf, type RowPage } from "./api.js";
-import { Answered, Failure, useAnswer } from "./answer.js";
+import { Answered, Failure, useAnswer, usePages } from "./answer.js";
 import { exactUsd, Money, short, Unknown, usd } from "./figures.js";
 import { filtersOf, MoneyFrame, moneyAddress, requestCommand } from "./frame.js";
 import type { Period } from "./period.js";
@@ -40,13 +39,8 @@ export function RowsPage({ query }: { query: URLSearchParams }) {
 
 function RowList({ period, filters, zone }: { period: Period; filters: [string, string][]; zone: string }) {
   const operator = useConsole();
-  const [cursor, setCursor] = useState("");
-  const [rows, setRows] = useState<readonly LedgerRow[]>([]);
   const span: [string, string][] = [["since", period.since], ["until", period.until], ...filters];
-  const page = useAnswer<RowPage>(routeOf("ledger/rows", [...span, ["limit", PAGE], ["cursor", cursor]]));
-  useEffect(() => {
-    if (page.data) setRows((before) => [...before, ...page.data!.rows]);
-  }, [page.data]);
+  const { rows, page, older } = usePages<RowPage, LedgerRow>((cursor) => routeOf("ledger/rows", [...span, ["limit", PAGE], ["cursor", cursor]]), (found) => found.rows);
   const time = timeIn(zone);
   const columns: Column<LedgerRow>[] = [
     { name: "at", label: "ended", value: ({ at_ms }) => new Date(at_ms).toISOString(), order: ({ at_ms }) => at_ms, cell: (row) => <a href={moneyAddress("row", [], row.id)}>{time(row.at_ms)}</a> },
@@ -67,7 +61,7 @@ function RowList({ period, filters, zone }: { period: Period; filters: [string, 
         <Button icon="down" label="all rows as CSV" kind="quiet" onClick={() => void operator.perform(() => operator.download(routeOf("ledger/rows", [...span, ["format", "csv"]]), `rows-${period.since}-${period.until}.csv`), "The rows are saved, with every field.")} />
       </p>
       {rows.length || page.data ? <DataTable label="Rows" columns={columns} rows={rows} file={`rows-${period.since}-${period.until}`} keyOf={({ id }) => id} empty="No row fits." /> : null}
-      {page.error ? <Failure error={page.error} retry={page.refresh} /> : !page.data ? <Answered answer={page}>{() => null}</Answered> : page.data.next ? <p class="more"><Button icon="down" label="older rows" onClick={() => setCursor(page.data!.next)} /></p> : null}
+      {page.error ? <Failure error={page.error} retry={page.refresh} /> : !page.data ? <Answered answer={page}>{() => null}</Answered> : page.data.next ? <p class="more"><Button icon="down" label="older rows" onClick={older} /></p> : null}
     </>
   );
 }

@@ -1,9 +1,8 @@
 // Owns the journal's page: the runs that a number of evidence counts, the newest first, each a door to its session at that run.
 
 import { Button } from "holdfast-look";
-import { useEffect, useState } from "preact/hooks";
 
-import { Answered, Failure, useAnswer } from "../governance/answer.js";
+import { Answered, Failure, useAnswer, usePages } from "../governance/answer.js";
 import { type OrganisationDay, routeOf } from "../governance/api.js";
 import { Unknown } from "../governance/figures.js";
 import { quoted } from "../governance/frame.js";
@@ -45,12 +44,7 @@ function Filter({ query, zone }: { query: URLSearchParams; zone: string }) {
 }
 
 function RunList({ query, zone }: { query: URLSearchParams; zone: string }) {
-  const [cursor, setCursor] = useState("");
-  const [runs, setRuns] = useState<readonly JournalRun[]>([]);
-  const page = useAnswer<JournalPage>(routeOf("workflows/runs", [...query, ["limit", PAGE], ["cursor", cursor]]));
-  useEffect(() => {
-    if (page.data) setRuns((before) => [...before, ...page.data!.runs]);
-  }, [page.data]);
+  const { rows: runs, page, older } = usePages<JournalPage, JournalRun>((cursor) => routeOf("workflows/runs", [...query, ["limit", PAGE], ["cursor", cursor]]), (found) => found.runs);
   const time = timeIn(zone);
   const columns: Column<JournalRun>[] = [
     { name: "queued", label: "queued", value: ({ queued_ms }) => new Date(queued_ms).toISOString(), order: ({ queued_ms }) => queued_ms, cell: ({ queued_ms }) => time(queued_ms) },
@@ -66,7 +60,7 @@ function RunList({ query, zone }: { query: URLSearchParams; zone: string }) {
     <>
       {page.data || runs.length ? <p class="sum">{page.data && !page.data.more ? (runs.length === 1 ? "There is one." : `There are ${runs.length.toLocaleString("en")}.`) : `The newest ${runs.length.toLocaleString("en")}.`}</p> : null}
       {runs.length || page.data ? <DataTable label="Runs" columns={columns} rows={runs} file="runs" keyOf={({ id, session }) => `${id} ${session}`} empty="No run fits." /> : null}
-      {page.error ? <Failure error={page.error} retry={page.refresh} /> : !page.data ? <Answered answer={page}>{() => null}</Answered> : page.data.next ? <p class="more"><Button icon="down" label="older runs" onClick={() => setCursor(page.data!.next)} /></p> : null}
+      {page.error ? <Failure error={page.error} retry={page.refresh} /> : !page.data ? <Answered answer={page}>{() => null}</Answered> : page.data.next ? <p class="more"><Button icon="down" label="older runs" onClick={older} /></p> : null}
     </>
   );
 }
