@@ -58,22 +58,6 @@ def login_beside_scim() -> None:
     replace(store, "last_sync", lambda connection, tenant, source: None)
 
 
-@mutant(
-    "GATE-1",
-    "an address of several people is the first one's",
-    f"{SERVICE}::test_people_are_found_by_name_then_by_address_and_never_where_it_could_be_several[sqlite]",
-)
-def anybody_by_address() -> None:
-    from holdfast.governance.directory.model import PeopleIndex, name_key
-
-    def find(self: Any, name: str) -> Any:
-        key = name_key(name)
-        found = sorted(self._names.get(key) or self._emails.get(key) or ())
-        return self._people[found[0]] if found else None
-
-    replace(PeopleIndex, "find", find)
-
-
 @mutant("GATE-1", "a removal of nobody removes everybody from a group", f"{DIRECTORY}/test_tolerance.py")
 def everybody_removed() -> None:
     real = tolerance._operation

@@ -73,8 +73,8 @@ def unknown_terms_pass() -> None:
 def named_passes() -> None:
     real = MemoryRouter.route
 
-    def route(self: MemoryRouter, call: Any, facts: Callable[[], RequestFacts]) -> Any:
-        return real(self, call, facts) if self.is_route(call.model) else served_models.Route(call.model)
+    def route(self: MemoryRouter, call: Any, read_facts: Callable[[], RequestFacts]) -> Any:
+        return real(self, call, read_facts) if self.is_route(call.model) else served_models.Route(call.model)
 
     replace(MemoryRouter, "route", route)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -200,15 +200,10 @@ def revoked_is_served() -> None:
     f"{SERVICE}::test_a_commit_of_unknown_outcome_counts_once",
 )
 def settled_twice() -> None:
-    def settle(attempt: str) -> Callable[..., Any]:
-        def work(connection: Any, rows: Any) -> Any:
-            if ledger_store.close_opening(connection, attempt):
-                return rows
-            return [msgspec.structs.replace(row, id=f"{row.id}+") for row in rows]
+    def late_rows(connection: Any, rows: Any) -> Any:
+        return [msgspec.structs.replace(row, id=f"{row.id}+") for row in rows]
 
-        return work
-
-    replace(recorder, "settle", settle)
+    replace(recorder, "_late_rows", late_rows)
 
 
 @mutant(

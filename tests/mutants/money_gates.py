@@ -43,8 +43,8 @@ def cap_of_today() -> None:
 def said_is_agreed() -> None:
     real = cap._agreed
 
-    def agreed(row: Mapping[str, Any], workflow: Any, thresholds: Any) -> Any:
-        return real({**row, "recorded_by": row["approved_by"]}, workflow, thresholds)
+    def agreed(evidence: Any, row: Mapping[str, Any], workflow: Any, thresholds: Any) -> Any:
+        return real(evidence, {**row, "recorded_by": row["approved_by"]}, workflow, thresholds)
 
     replace(cap, "_agreed", agreed)
 
@@ -78,7 +78,7 @@ def own_sums() -> None:
 
 @mutant("MONEY-1", "a floor that nobody reaches protects a dear model", f"{GATES}/test_peel_gate.py")
 def endless_floor() -> None:
-    replace(peel, "_wanted", lambda task, thresholds: task.floor)
+    replace(peel, "_wanted_floor", lambda task, thresholds: task.floor)
 
 
 @mutant("MONEY-1", "who divides a workflow has two", f"{GATES}/test_kin.py")
