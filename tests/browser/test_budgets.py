@@ -70,6 +70,9 @@ class Budgets(Extension):
     def age_s(self) -> float:
         return 0.0
 
+    def any_spent(self) -> bool:
+        return self.spent
+
     def refusal(self, tenant: str, labels: Mapping[str, str], session: str, run: str) -> Refused | None:
         return Refused("budget.exceeded", "the budget 'support-month' is spent", **FIELDS) if self.spent else None
 

@@ -26,6 +26,10 @@ class Spent:
         """Known now."""
         return 0.0
 
+    def any_spent(self) -> bool:
+        """As long as it is."""
+        return self.out
+
     def refusal(self, tenant: str, labels: Mapping[str, str], session: str, run: str) -> Refused | None:
         """The same budget for everybody."""
         return Refused("budget.exceeded", SENTENCE, **FIELDS) if self.out else None

@@ -122,6 +122,10 @@ class GovernanceExtension(Extension):
         """See ``budgets.braked_agents.Exhausted``."""
         return self.governance.budgets.refusal(tenant, labels, session, run) if self.governance is not None else None
 
+    def any_spent(self) -> bool:
+        """See ``budgets.braked_agents.Exhausted``."""
+        return self.governance is not None and self.governance.budgets.any_spent()
+
     def claims_of(self, tenant: str, labels: Mapping[str, str], agent: str) -> Mapping[str, str]:
         """See ``budgets.braked_agents.BrakedAgents``."""
         return self.governance.workflows.claims_of(tenant, labels, agent) if self.governance is not None else labels

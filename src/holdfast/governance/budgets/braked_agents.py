@@ -30,6 +30,9 @@ class Exhausted(Protocol):
     def age_s(self) -> float:
         """How old, in seconds, what it answers by is; 0 while nothing is enforced that could be exhausted."""
 
+    def any_spent(self) -> bool:
+        """Whether any budget has no money left: while none is spent nobody asks whose an append is."""
+
     def refusal(self, tenant: str, labels: Mapping[str, str], session: str, run: str) -> Refused | None:
         """Why nothing more may be spent under these labels; None where something may. Of the budgets that are hard and
         enforced, and spent.
@@ -70,6 +73,8 @@ class BrakedAgents(DefaultPolicy):
             return ALLOWED  # the session refuses it by itself: fenced, or stopping already
         if self._exhausted.age_s() > limits.POLICY_FACTS_S:
             return self._unknown(command)
+        if not self._exhausted.any_spent():
+            return ALLOWED
         claims = facts.labels if self._claims_of is None else self._claims_of(facts.tenant, facts.labels, run.agent)
         refused = self._exhausted.refusal(facts.tenant, claims, facts.session, topmost(facts.state, run).id)
         if refused is None:

@@ -300,6 +300,10 @@ class Budgets:
             return float("inf")
         return asyncio.get_running_loop().time() - self._seen
 
+    def any_spent(self) -> bool:
+        """Whether any budget that binds has no money left; in memory."""
+        return bool(self._exhausted)
+
     def refusal(self, tenant: str, claims: Mapping[str, str], session: str, run: str) -> Refused | None:
         """Why work with these labels may not go on; None where it may. In memory, and as old as ``age_s`` says."""
         if not self._exhausted:

@@ -33,11 +33,15 @@ class Spent:
 
     def __init__(self) -> None:
         self.team = ""
+        self.some = True  # elsewhere, if not here
         self.age = 0.0
         self.asked: list[tuple[str, str, str]] = []
 
     def age_s(self) -> float:
         return self.age
+
+    def any_spent(self) -> bool:
+        return self.some
 
     def refusal(self, tenant: str, labels: Mapping[str, str], session: str, run: str) -> Refused | None:
         self.asked.append((tenant, session, run))
@@ -87,6 +91,20 @@ async def test_an_agent_without_a_label_is_braked_by_the_budget_of_whoever_it_wo
         house.serve(worker)
         run = await session.send("hi")
         assert (await run.finished())["status"] == "cancelled"
+
+
+async def test_while_nothing_is_spent_nobody_asks_whose_an_append_is() -> None:
+    async with braked(claims_of=lambda *_: pytest.fail("looked up for every token")) as (house, spent, session):
+        spent.some = False
+        worker = await house.worker()
+
+        @worker.agent("writer")
+        async def write(run: RunContext) -> None:
+            await run.say("on and on")
+
+        house.serve(worker)
+        run = await session.send("hi")
+        assert (await run.finished())["status"] == "completed" and spent.asked == []
 
 
 async def test_an_agent_whose_budget_is_spent_is_stopped_at_its_next_append_and_everybody_sees_why() -> None:
